@@ -1,0 +1,36 @@
+"""Runs the same idea in JAX and in PyTorch, and says whether the two compute the same.
+
+Importing this package is cheap; JAX, torch and the rest are imported with the first name used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from comparisons._case import ParityCase as ParityCase
+    from comparisons._runner import assert_parity as assert_parity
+    from comparisons._runner import compare as compare
+    from comparisons._verdict import Verdict as Verdict
+    from comparisons.report import Report as Report
+
+_HOMES = {
+    "ParityCase": "comparisons._case",
+    "Report": "comparisons.report",
+    "Verdict": "comparisons._verdict",
+    "assert_parity": "comparisons._runner",
+    "compare": "comparisons._runner",
+}
+
+__all__ = ["ParityCase", "Report", "Verdict", "assert_parity", "compare"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

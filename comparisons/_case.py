@@ -1,0 +1,78 @@
+"""A parity case: one idea, written twice, and the inputs that both sides get."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+Order = Literal["value", "vjp"]
+DType = Literal["float32"]
+
+ORDERS: tuple[Order, ...] = get_args(Order)
+DTYPES: tuple[DType, ...] = get_args(DType)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParityCase:
+    """One idea written in JAX and in PyTorch, to be run side by side.
+
+    PyTorch has no counterpart; the nearest is an ``OpInfo`` of its own test suite, which pairs an
+    operator with a NumPy reference.
+
+    Attributes:
+        name: Slash-separated and unique, e.g. ``"tutorial/gradients/scalar"``.
+        title: One line for people.
+        jax: The JAX side. Gets ``inputs`` as jax arrays, returns a pytree.
+        torch: The PyTorch side. Gets the same ``inputs`` as fresh tensors, which require a
+            gradient if ``"vjp"`` is among ``orders``, and returns a pytree of tensors.
+        inputs: Positional arguments, pytrees of NumPy arrays. Floating leaves are cast to the
+            dtype of the run.
+        orders: What is compared: ``"value"``, and ``"vjp"`` for the gradients of every floating
+            input against one fixed cotangent. A case whose functions call ``backward`` themselves
+            returns the gradients as values, and needs ``"value"`` only.
+        note: What changes in the head of someone who comes from PyTorch: a sentence or two.
+        citation: Address of the documentation of the PyTorch behaviour.
+        curves: Paths of outputs of shape (steps,) that a report draws, both sides on one plot.
+
+    Example:
+        >>> case = ParityCase(
+        ...     name="example/square", title="x squared", inputs=(3.0,),
+        ...     jax=lambda x: x**2, torch=lambda x: x**2, orders=("value", "vjp"),
+        ... )
+        >>> case.orders
+        ('value', 'vjp')
+    """
+
+    name: str
+    title: str
+    jax: Callable[..., Any]
+    torch: Callable[..., Any]
+    inputs: tuple[Any, ...] = ()
+    orders: tuple[Order, ...] = ("value",)
+    note: str = ""
+    citation: str = ""
+    curves: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses what could only fail later, or compare nothing."""
+        if not self.name or self.name != self.name.strip("/ "):
+            raise ValueError(f"`ParityCase(name=...)` must be slash-separated; got {self.name!r}.")
+        if not isinstance(self.inputs, tuple):
+            raise TypeError(
+                f"`ParityCase(inputs=...)` must be a tuple of positional arguments.\n"
+                f"  expected: tuple\n  got:      {type(self.inputs).__name__}\n"
+                f"For one argument write `inputs=(x,)`."
+            )
+        check_orders("ParityCase", self.orders)
+
+
+def check_orders(owner: str, orders: tuple[str, ...]) -> None:
+    """Raises ValueError unless ``orders`` is a non-empty choice of ORDERS."""
+    unknown = [order for order in orders if order not in ORDERS]
+    if unknown or not orders:
+        raise ValueError(
+            f"`{owner}(orders=...)` must name at least one quantity to compare.\n"
+            f"  expected: some of {', '.join(map(repr, ORDERS))}\n"
+            f"  got:      {orders!r}"
+        )

@@ -1,0 +1,118 @@
+"""Finds cases: those that this project ships, by name, and those in a user's file."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from comparisons._case import ParityCase
+
+
+class DiscoveryError(ValueError):
+    """A case or a file of cases cannot be found or loaded."""
+
+
+def load_shipped_cases() -> list[ParityCase]:
+    """Every case that this project ships, in the order of the tutorial."""
+    from comparisons.cases import tutorial
+
+    return [case for chapter in tutorial.CHAPTERS for case in collect_cases(chapter)]
+
+
+def find_cases(targets: Sequence[str]) -> list[ParityCase]:
+    """The cases that some targets name, each once, in order; all shipped ones if there is none.
+
+    Args:
+        targets: Names, beginnings of names up to a slash, globs, or paths of Python files.
+
+    Raises:
+        DiscoveryError: A target matches no case, or a file cannot be loaded or holds no case.
+    """
+    if not targets:
+        return load_shipped_cases()
+    found: dict[str, ParityCase] = {}
+    for target in targets:
+        is_file = target.endswith(".py")
+        for case in load_file(Path(target)) if is_file else find_by_name(target):
+            if found.setdefault(case.name, case) is not case:
+                raise DiscoveryError(
+                    f"two cases have the name {case.name!r}; give one of them another name"
+                )
+    return list(found.values())
+
+
+def find_by_name(pattern: str) -> list[ParityCase]:
+    """The shipped cases whose name is, begins with, or as a glob matches ``pattern``."""
+    cases = load_shipped_cases()
+    prefix = pattern.rstrip("/")
+    matching = [
+        case
+        for case in cases
+        if case.name == prefix
+        or case.name.startswith(prefix + "/")
+        or fnmatch.fnmatchcase(case.name, pattern)
+    ]
+    if not matching:
+        names = [case.name for case in cases]
+        near = difflib.get_close_matches(pattern, names, n=1, cutoff=0.0)
+        raise DiscoveryError(f"no case matches {pattern!r}; the nearest is {near[0]!r}")
+    return matching
+
+
+def load_file(path: Path) -> list[ParityCase]:
+    """The cases of a Python file: every ``ParityCase`` among its globals, or in a list of them."""
+    if not path.is_file():
+        raise DiscoveryError(f"there is no file {str(path)!r}")
+    name = f"comparisons_file_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise DiscoveryError(f"{str(path)!r} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickles of the file look themselves up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        line = _find_line(error, path)
+        where = f"line {line}: " if line else ""
+        raise DiscoveryError(
+            f"cannot load {str(path)!r}: {where}{type(error).__name__}: {error}"
+        ) from error
+    cases = collect_cases(module)
+    if not cases:
+        raise DiscoveryError(f"{str(path)!r} holds no ParityCase")
+    return cases
+
+
+def collect_cases(module: ModuleType) -> list[ParityCase]:
+    """Every ``ParityCase`` among a module's globals, alone or in a list or tuple, in order."""
+    cases: dict[int, ParityCase] = {}
+    for value in vars(module).values():
+        for case in _unpack(value):
+            cases[id(case)] = case
+    return list(cases.values())
+
+
+def _unpack(value: Any) -> Iterable[ParityCase]:
+    if isinstance(value, ParityCase):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return (case for case in value if isinstance(case, ParityCase))
+    return ()
+
+
+def _find_line(error: Exception, path: Path) -> int | None:
+    """The line of the file where loading failed."""
+    if isinstance(error, SyntaxError):
+        return error.lineno
+    trace, line = error.__traceback__, None
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(path.resolve()):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

@@ -1,0 +1,25 @@
+"""The constants of the verdict, each with its reason. Nothing else in the project tunes one.
+
+A difference is measured against what rounding was seen to do to the very same numbers; these
+factors only say how many times that a correct program may reach. Between them and the smallest bug
+lies a gap of many orders of magnitude at float64, which is why they need no tuning by hand.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# How often the PyTorch side is run with inputs that are off by a last bit. A single run may be
+# exact by luck; that four probes and the run itself all are has a chance of about 1e-4 per element,
+# and the leaf's root mean square catches those.
+PROBES: Final = 4
+
+# How many times the expected float64 rounding noise two equal programs may differ by. Two orders of
+# magnitude for luck and for long sums in another order; a real difference of formulas is seen from
+# 1e-13 on, a float32 cast at 1e-8 and a usual porting mistake at 1e-3.
+NOISE_FACTOR: Final = 256.0
+
+# How many times PyTorch's own error, and how many times what one last bit on the inputs does, the
+# JAX side's error may reach at the working dtype. Four bits: XLA fuses and sums in another order
+# than PyTorch, and either may be the lucky one.
+ERROR_FACTOR: Final = 16.0

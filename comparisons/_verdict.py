@@ -1,0 +1,55 @@
+"""The nine verdicts, from worst to best, and what each counts as.
+
+The order is the ladder: a case is as bad as its worst leaf, a report as bad as its worst case.
+``_referee.py`` decides six of them so far; the three that are reserved are named here so that the
+order, and a stored report, keep their meaning when they come.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Literal
+
+Outcome = Literal["fail", "warn", "pass"]
+
+
+class Verdict(enum.StrEnum):
+    """How one leaf of one quantity compares, worst first.
+
+    PyTorch's ``torch.testing.assert_close`` has two answers, decided by a tolerance. Here the
+    answer says what kind of difference it is, decided by running both sides at float64 too.
+
+    Example:
+        >>> Verdict.MISMATCH.outcome, Verdict.IDENTICAL.outcome
+        ('fail', 'pass')
+        >>> worst([Verdict.AGREES, Verdict.MISMATCH, Verdict.IDENTICAL])
+        <Verdict.MISMATCH: 'MISMATCH'>
+    """
+
+    STRUCTURE = "STRUCTURE"  # tree, shape or dtype differ, or there was nothing to compare
+    NONFINITE = "NONFINITE"  # NaN or infinity in different places
+    MISMATCH = "MISMATCH"  # more than rounding
+    CONVENTION = "CONVENTION"  # reserved: differs only where the function is not smooth
+    APPROXIMATION = "APPROXIMATION"  # reserved: two formulas for one function
+    LESS_ACCURATE = "LESS_ACCURATE"  # float64 agrees, JAX rounds far worse
+    NO_SIGNAL = "NO_SIGNAL"  # reserved: below its own rounding noise
+    AGREES = "AGREES"  # the difference is rounding
+    IDENTICAL = "IDENTICAL"  # bit for bit
+
+    @property
+    def outcome(self) -> Outcome:
+        """What this verdict counts as: ``"fail"``, ``"warn"`` or ``"pass"``."""
+        if self in _FAIL:
+            return "fail"
+        return "pass" if self in _PASS else "warn"
+
+
+_FAIL = frozenset({Verdict.STRUCTURE, Verdict.NONFINITE, Verdict.MISMATCH})
+_PASS = frozenset({Verdict.AGREES, Verdict.IDENTICAL})
+_RANK = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
+
+def worst(verdicts: Iterable[Verdict]) -> Verdict:
+    """The worst of some verdicts; of none, STRUCTURE: comparing nothing proves nothing."""
+    return min(verdicts, key=_RANK.__getitem__, default=Verdict.STRUCTURE)

@@ -1,0 +1,1 @@
+"""The cases that this project ships: ``tutorial``, a file per chapter."""

@@ -1,0 +1,100 @@
+"""Chapter 4: the worked case, a linear regression trained by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from comparisons import ParityCase
+
+GENERATOR = "https://docs.pytorch.org/docs/stable/notes/randomness.html"
+EXAMPLES = "https://docs.pytorch.org/tutorials/beginner/pytorch_with_examples.html"
+
+
+def data_torch():
+    torch.manual_seed(21)
+    return {"x": torch.randint(1, 5, (1, 20)), "y": torch.randint(1, 5, (1, 20))}
+
+
+def data_jax():
+    generator = np.random.RandomState(21)  # MT19937, like torch's generator on a CPU
+    x, y = generator.randint(0, 2**32, size=(2, 1, 20), dtype=np.uint32) % 4 + 1
+    return {"x": jnp.asarray(x, jnp.int32), "y": jnp.asarray(y, jnp.int32)}
+
+
+DATA = ParityCase(
+    name="tutorial/worked_case/data",
+    title="The data: torch.manual_seed(21) without torch",
+    torch=data_torch,
+    jax=data_jax,
+    note="torch.randint(1, 5) takes each 32-bit number of the generator modulo 4, plus 1.",
+    citation=GENERATOR,
+)
+
+X, Y = (np.asarray(values, np.float32) for values in data_jax().values())
+
+
+def first_step_torch(a, b, x, y):
+    return torch.mean((y - (a * x + b)) ** 2)
+
+
+def first_step_jax(a, b, x, y):
+    return jnp.mean((y - (a * x + b)) ** 2)
+
+
+FIRST_STEP = ParityCase(
+    name="tutorial/worked_case/first_step",
+    title="The loss before training, and its gradients",
+    torch=first_step_torch,
+    jax=first_step_jax,
+    inputs=(1.0, 2.0, X, Y),
+    orders=("value", "vjp"),
+    note="The loss is 5.75 on both sides, and 4.5746 after one step.",
+    citation=EXAMPLES,
+)
+
+
+def training_torch(a, b, x, y):
+    a.requires_grad_()
+    b.requires_grad_()
+    history = {name: [] for name in ("loss", "a", "b", "a.grad", "b.grad")}
+    for _ in range(50):
+        loss = torch.mean((y - (a * x + b)) ** 2)
+        if a.grad is not None:
+            a.grad.zero_()
+            b.grad.zero_()
+        loss.backward()
+        with torch.no_grad():
+            a -= 0.01 * a.grad
+            b -= 0.01 * b.grad
+        for name, value in zip(history, (loss, a, b, a.grad, b.grad), strict=True):
+            history[name].append(value.detach().clone())
+    return {name: torch.stack(values) for name, values in history.items()}
+
+
+@jax.jit
+def training_jax(a, b, x, y):
+    def loss_fn(params):
+        a, b = params
+        return jnp.mean((y - (a * x + b)) ** 2)
+
+    def epoch(params, _):
+        loss, grads = jax.value_and_grad(loss_fn)(params)
+        params = jax.tree.map(lambda p, g: p - 0.01 * g, params, grads)
+        return params, (loss, *params, *grads)
+
+    _, history = jax.lax.scan(epoch, (a, b), length=50)
+    return dict(zip(("loss", "a", "b", "a.grad", "b.grad"), history, strict=True))
+
+
+TRAINING = ParityCase(
+    name="tutorial/worked_case/training",
+    title="The worked case: 50 epochs of linear regression by hand",
+    torch=training_torch,
+    jax=training_jax,
+    inputs=(1.0, 2.0, X, Y),
+    note="Both run freely from the same start. Each leaf holds one number per epoch: the loss, the "
+    "parameters after the update, and the gradients it used.",
+    citation=EXAMPLES,
+    curves=("loss",),
+)

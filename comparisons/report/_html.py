@@ -1,0 +1,88 @@
+"""The report as one HTML file that needs no network and no JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib import resources
+
+import jinja2
+from markupsafe import Markup
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from comparisons._verdict import Outcome, Verdict
+from comparisons.report._curves import Curves
+from comparisons.report._document import CaseSection, Document
+from comparisons.report._legend import COUNTS_AS, LEAF_COLUMNS, MEANINGS, Column
+
+LIGHT, DARK = "default", "github-dark"  # both keep 4.5:1 on the page's code background
+SYMBOLS: dict[Outcome, str] = {"fail": "✕", "warn": "!", "pass": "✓"}
+
+
+def render_html(document: Document) -> str:
+    """The whole report as one HTML page; the same document gives the same bytes."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"python": _highlight, "curves": _draw}
+    environment.tests["verdict"] = lambda cell: isinstance(cell, Verdict)
+    script = _read("report.js")
+    # The page's policy lets this script run and no other, and nothing be fetched.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return environment.from_string(_read("template.html.jinja")).render(
+        document=document,
+        groups=_group_sections(document),
+        head_groups=_group_columns(LEAF_COLUMNS),
+        leaf_columns=LEAF_COLUMNS,
+        meanings=MEANINGS,
+        counts_as=COUNTS_AS,
+        symbols=SYMBOLS,
+        style=Markup(_read("report.css")),
+        light=Markup(_code_style(LIGHT)),
+        dark=Markup(_code_style(DARK)),
+        script=Markup(script),
+        script_digest=digest,
+    )
+
+
+def _read(name: str) -> str:
+    return resources.files("comparisons.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _code_style(style: str) -> str:
+    return "\n".join(HtmlFormatter(style=style).get_token_style_defs(".code"))
+
+
+def _highlight(source: str) -> Markup:
+    lexer = PythonLexer(stripnl=False)
+    return Markup(highlight(source, lexer, HtmlFormatter(nowrap=True)).rstrip("\n"))
+
+
+def _draw(curves: Curves) -> Markup:
+    from comparisons.report._plot import draw_curves  # Matplotlib is slow to import
+
+    return Markup(draw_curves(curves))
+
+
+def _group_sections(document: Document) -> list[tuple[str, list[tuple[str, CaseSection]]]]:
+    """Neighbouring sections under the part of the name that they share: the table of contents."""
+    groups: list[tuple[str, list[tuple[str, CaseSection]]]] = []
+    for section in document.sections:
+        parent, _, leaf = section.name.rpartition("/")
+        if not groups or groups[-1][0] != parent:
+            groups.append((parent, []))
+        groups[-1][1].append((leaf, section))
+    return groups
+
+
+def _group_columns(columns: tuple[Column, ...]) -> list[tuple[str, list[Column]]]:
+    """Neighbouring columns by their shared heading; a column without one stands alone."""
+    groups: list[tuple[str, list[Column]]] = []
+    for column in columns:
+        if column.group and groups and groups[-1][0] == column.group:
+            groups[-1][1].append(column)
+        else:
+            groups.append((column.group, [column]))
+    return groups

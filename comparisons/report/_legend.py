@@ -1,0 +1,121 @@
+"""What every verdict and every column of the evidence table means, in the words of the reports."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from comparisons._verdict import Verdict
+
+CellKind = Literal["text", "code", "number", "verdict"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """A table's column.
+
+    Attributes:
+        label: The heading, complete on its own.
+        meaning: One sentence for the legend.
+        kind: What its cells hold.
+        group: Heading shared with its neighbours, where a renderer has room for two rows of them.
+        short: The heading under ``group``.
+    """
+
+    label: str
+    meaning: str = ""
+    kind: CellKind = "text"
+    group: str = ""
+    short: str = ""
+
+
+MEANINGS: dict[Verdict, str] = {
+    Verdict.STRUCTURE: "Tree, shape or dtype differ, a side raised, or there was nothing to "
+    "compare.",
+    Verdict.NONFINITE: "NaN or infinity in different places.",
+    Verdict.MISMATCH: "The two programs differ at float64 too: this is not rounding.",
+    Verdict.CONVENTION: "They differ only where the function is not smooth, or by a known "
+    "convention.",
+    Verdict.APPROXIMATION: "Two formulas for one function: closer than a mistake, further than "
+    "rounding.",
+    Verdict.LESS_ACCURATE: "float64 agrees, but one side rounds far worse than the other.",
+    Verdict.NO_SIGNAL: "The quantity is below its own rounding noise, so it proves nothing.",
+    Verdict.AGREES: "float64 agrees, and what differs at the working dtype is rounding.",
+    Verdict.IDENTICAL: "Bit for bit the same.",
+}
+
+COUNTS_AS = {"fail": "counts as a failure", "warn": "a warning", "pass": "a pass"}
+
+_DIFFERENCE = "JAX − PyTorch"
+_REFEREE = "float64"
+_ERROR = "error against float64"
+
+LEAF_COLUMNS = (
+    Column("leaf", "Path of the leaf in what the function returned.", "code"),
+    Column(
+        "quantity",
+        "value: what the function returns. vjp: the gradient of an argument, which the path starts "
+        "with, against one fixed cotangent.",
+    ),
+    Column("verdict", "The verdict on this leaf.", "verdict"),
+    Column("shape", "Shape of the leaf; () is a scalar.", "code"),
+    Column("dtype", "Dtype of the working run.", "code"),
+    Column(
+        "differ",
+        "Elements that are not bit for bit the same, of all.",
+        "number",
+        _DIFFERENCE,
+        "differ",
+    ),
+    Column("max abs", "Greatest absolute difference.", "number", _DIFFERENCE, "max abs"),
+    Column(
+        "max ULP",
+        "Greatest difference counted in representable numbers between the two.",
+        "number",
+        _DIFFERENCE,
+        "max ULP",
+    ),
+    Column("rms", "Root of the mean squared difference.", "number", _DIFFERENCE, "rms"),
+    Column(
+        "worst at",
+        "Index of the element that is furthest off, relative to what is allowed there.",
+        "number",
+        _DIFFERENCE,
+        "worst at",
+    ),
+    Column(
+        "float64 gap",
+        "Greatest difference of the two sides when both run at float64.",
+        "number",
+        _REFEREE,
+        "gap",
+    ),
+    Column(
+        "float64 noise",
+        "What rounding at float64 can explain of that gap.",
+        "number",
+        _REFEREE,
+        "noise",
+    ),
+    Column(
+        "JAX error",
+        "Greatest |JAX at the working dtype − PyTorch at float64|.",
+        "number",
+        _ERROR,
+        "JAX",
+    ),
+    Column(
+        "allowed",
+        "What the JAX error may be at the worst element; it is measured, not chosen.",
+        "number",
+        _ERROR,
+        "allowed",
+    ),
+    Column(
+        "PyTorch error",
+        "Greatest |PyTorch at the working dtype − PyTorch at float64|.",
+        "number",
+        _ERROR,
+        "PyTorch",
+    ),
+)

@@ -1,0 +1,198 @@
+"""The HTML report in a browser: what it does, how it looks, and that it stays by itself."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+
+def _shown(page):
+    """Names of the cases that can be seen, as the sections and as the contents have them."""
+    sections = page.locator("section.case:visible .name code").all_inner_texts()
+    entries = page.locator("nav li[data-verdict]:visible a").count()
+    assert entries == len(sections)
+    return sections
+
+
+def _pressed(page):
+    return page.locator("#filter button[aria-pressed=true]").all_inner_texts()
+
+
+def test_it_opens_with_everything_shown(open_page, report):
+    page = open_page(viewport=DESKTOP)
+    assert _shown(page) == [case.name for case in report.cases]
+    assert page.title() == "3 of 12 cases failed. Parity report: PyTorch and JAX"
+    assert page.locator("#shown").inner_text() == "Showing 12 of 12 cases"
+    assert _pressed(page) == ["All 12"]
+    assert page.locator("html").get_attribute("lang") == "en"
+    for landmark in ("banner", "navigation", "main"):
+        assert page.get_by_role(landmark).count() == 1
+
+
+def test_the_filter_shows_what_is_chosen_and_says_how_many(open_page, report):
+    page = open_page(viewport=DESKTOP)
+    counts = Counter(str(case.verdict) for case in report.cases)
+    buttons = page.locator("#filter [data-choice]")
+    assert buttons.all_inner_texts() == [f"{v} {counts[v]}" for v in report.summary["verdicts"]]
+    status = page.get_by_role("status")
+    assert status.get_attribute("aria-live") == "polite"
+
+    page.get_by_role("button", name="MISMATCH").click()
+    assert _shown(page) == [c.name for c in report.cases if c.verdict == "MISMATCH"]
+    assert status.inner_text() == "Showing 1 of 12 cases"
+    assert _pressed(page) == ["MISMATCH 1"]
+    assert page.locator("nav .group:visible").all_inner_texts() == ["tutorial/control/"]
+
+    page.get_by_role("button", name="IDENTICAL").click()
+    wanted = {"MISMATCH", "IDENTICAL"}
+    assert _shown(page) == [c.name for c in report.cases if c.verdict in wanted]
+    assert status.inner_text() == "Showing 5 of 12 cases"
+
+    page.get_by_role("button", name="MISMATCH").click()
+    assert status.inner_text() == "Showing 4 of 12 cases"
+    page.get_by_role("button", name="All").click()
+    assert len(_shown(page)) == 12
+    assert _pressed(page) == ["All 12"]
+
+    page.get_by_role("button", name="AGREES").click()
+    page.get_by_role("button", name="AGREES").click()
+    assert len(_shown(page)) == 12, "no choice is no filter"
+
+
+def test_it_works_by_keyboard(open_page, report):
+    page = open_page(viewport=DESKTOP)
+    page.keyboard.press("Tab")
+    skip = page.locator(":focus")
+    assert skip.inner_text() == "Skip to the cases"
+    assert skip.bounding_box()["y"] >= 0, "it is seen when it has the focus"
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "All 12"
+    page.keyboard.press("Tab")
+    first = page.locator(":focus").inner_text()
+    outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    page.keyboard.press("Space")
+    assert _pressed(page) == [first]
+    assert len(_shown(page)) == 1
+    page.keyboard.press("Enter")
+    assert len(_shown(page)) == len(report.cases)
+    scrollable = page.locator(".scroll, pre")
+    tabs = scrollable.evaluate_all("all => all.map(e => [e.tabIndex, e.role, e.ariaLabel])")
+    assert tabs
+    assert all(index == 0 and role == "region" and label for index, role, label in tabs)
+
+
+def test_the_skip_link_leads_to_the_cases(open_page):
+    page = open_page(viewport=DESKTOP)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.tagName") == "MAIN"
+
+
+def test_a_link_to_a_hidden_case_shows_it(open_page):
+    page = open_page(viewport=DESKTOP)
+    page.get_by_role("button", name="MISMATCH").click()
+    target = page.locator("#case-tutorial-worked-case")
+    assert not target.is_visible()
+    page.evaluate("location.hash = 'case-tutorial-worked-case'")
+    target.wait_for(state="visible")
+    page.wait_for_function(
+        "document.querySelector('#case-tutorial-worked-case').getBoundingClientRect().top < 200"
+    )
+    assert _pressed(page) == ["All 12"]
+
+
+def test_without_javascript_all_is_shown_and_the_filter_is_not(open_page, report):
+    page = open_page(viewport=DESKTOP, java_script_enabled=False)
+    assert len(_shown(page)) == len(report.cases)
+    assert not page.locator("#filter").is_visible()
+    page.locator("details summary", has_text="Values").first.click()
+    assert page.locator(".values table").first.is_visible()
+
+
+def test_values_and_reasons_are_there(open_page):
+    page = open_page(viewport=DESKTOP)
+    case = page.locator("#case-tutorial-worked-case")
+    assert not case.locator(".values").is_visible()
+    case.locator("summary", has_text="Values").click()
+    rows = case.locator(".values table").first.locator("tbody tr")
+    assert rows.count() == 50
+    assert rows.first.inner_text().split() == ["(0,)", "5.75", "5.75", "0"]
+    assert rows.last.locator("td").first.inner_text().startswith("1.06170")
+    assert case.locator("svg").first.get_attribute("aria-label").startswith("loss over 50 steps")
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_the_page_never_scrolls_sideways(open_page, width):
+    page = open_page(viewport={"width": width, "height": 740})
+    page.locator("details").evaluate_all("all => all.forEach(d => d.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    tops = [
+        box["y"]
+        for box in page.locator(".pair").first.evaluate_all(
+            "([pair]) => [...pair.children].map(c => ({y: c.getBoundingClientRect().top}))"
+        )
+    ]
+    assert (tops[0] == tops[1]) is (width > 768), "side by side, or stacked where it is narrow"
+    first = page.locator(".code-side figcaption").all_inner_texts()[:2]
+    assert first == ["PyTorch", "JAX"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_all_text_can_be_read(open_page, scheme, viewport):
+    page = open_page(viewport=viewport, color_scheme=scheme)
+    page.locator("details").evaluate_all("all => all.forEach(d => d.open = true)")
+    found = page.evaluate(CONTRAST)
+    assert found["checked"] > 1000
+    assert found["low"] == []
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    lightness = sum(map(int, re.findall(r"\d+", background))) / 3
+    assert lightness > 200 if scheme == "light" else lightness < 60
+
+
+def test_the_contrast_check_sees_pale_text(open_page):
+    page = open_page(viewport=DESKTOP, color_scheme="light")
+    page.add_style_tag(content=".reason { color: #bbb } .plot text { fill: #ccc !important }")
+    low = page.evaluate(CONTRAST)["low"]
+    assert any("P.reason" in each for each in low)
+    assert any("text." in each for each in low)
+
+
+def test_curves_take_the_colours_of_the_scheme(open_page):
+    colors = []
+    for scheme in ("light", "dark"):
+        page = open_page(viewport=DESKTOP, color_scheme=scheme)
+        paths = page.locator("svg path[style*='--torch'], svg path[style*='--jax']")
+        colors.append(paths.evaluate_all("all => all.map(p => getComputedStyle(p).stroke)"))
+    light, dark = colors
+    assert len(light) == 4
+    assert len(set(light)) == len(set(dark)) == 2
+    assert not set(light) & set(dark)
+
+
+def test_it_prints_light_and_whole(open_page):
+    page = open_page(viewport=DESKTOP, color_scheme="dark")
+    page.emulate_media(media="print", color_scheme="dark")
+    assert not page.locator("nav").is_visible()
+    assert page.locator("section.case").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(28, 33, 40)"
+    assert page.evaluate(CONTRAST)["low"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme", "viewport"),
+    [("light", "light", DESKTOP), ("dark", "dark", DESKTOP), ("phone", "light", PHONE)],
+)
+def test_screenshots_are_kept(open_page, screenshots, name, scheme, viewport):
+    page = open_page(viewport=viewport, color_scheme=scheme)
+    picture = page.screenshot(path=screenshots / f"{name}.png", full_page=True)
+    assert picture.startswith(b"\x89PNG")
+    assert len(picture) > 50_000

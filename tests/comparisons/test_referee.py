@@ -1,0 +1,328 @@
+"""The verdicts: what is rounding, what is a bug, and that every rung can be reached."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import comparisons._referee as referee
+from comparisons import Verdict, compare
+from comparisons._tolerance import ERROR_FACTOR, NOISE_FACTOR
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(8, 16)).astype(np.float32)
+W = RNG.normal(size=(16, 4)).astype(np.float32)
+
+
+def layer_norm(x):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+
+
+def attention(q):
+    return jax.nn.softmax(q @ q.T / 4.0) @ q
+
+
+def attention_torch(q):
+    return torch.softmax(q @ q.T / 4.0, -1) @ q
+
+
+def log_sum_exp_twice(x):
+    return jnp.log(jnp.sum(jnp.exp(x), -1))
+
+
+GOOD = {
+    "matrix product": (lambda x, w: x @ w, lambda x, w: x @ w, (X, W)),
+    "sum of a million": (jnp.sum, torch.sum, (RNG.normal(size=1_000_000),)),
+    "softmax": (jax.nn.softmax, lambda x: torch.softmax(x, -1), (X,)),
+    "exp": (jnp.exp, torch.exp, (5 * X,)),
+    "layer norm": (layer_norm, lambda x: torch.nn.functional.layer_norm(x, (16,)), (X,)),
+    "variance far from zero": (
+        lambda x: jnp.var(x, ddof=1),
+        lambda x: torch.var(x),
+        (RNG.normal(size=1000) + 100,),
+    ),
+    "attention": (attention, attention_torch, (X,)),
+    "gelu": (
+        lambda x: jax.nn.gelu(x, approximate=False),
+        torch.nn.functional.gelu,
+        (X,),
+    ),
+    "another order of the same sum": (
+        lambda x: jnp.sum(x[::-1].reshape(10, -1), 1).sum(),
+        torch.sum,
+        (RNG.normal(size=1000),),
+    ),
+    "another formula of the same function": (
+        log_sum_exp_twice,
+        lambda x: torch.logsumexp(x, -1),
+        (X,),
+    ),
+    "a loss whose gradient is zero": (
+        lambda x: (layer_norm(x) ** 2).mean(),
+        lambda x: (torch.nn.functional.layer_norm(x, (16,)) ** 2).mean(),
+        (X,),
+    ),
+    "scaled down": (lambda x, w: 1e-20 * (x @ w), lambda x, w: 1e-20 * (x @ w), (X, W)),
+    "cancelling": (
+        lambda x: (x + 1000.0) - 1000.0,
+        lambda x: (x + 1000.0) - 1000.0,
+        (X,),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_rounding_is_not_a_mismatch(name):
+    report = compare(*GOOD[name])
+    assert report.verdict in (Verdict.AGREES, Verdict.IDENTICAL), str(report)
+
+
+# Each defect is planted in the JAX side of a pair that agrees: the checks above could pass if the
+# referee agreed with everything.
+def scale(factor):
+    return lambda x: jnp.tanh(x) * factor
+
+
+@jax.custom_vjp
+def wrong_gradient(x):
+    return jnp.tanh(x)
+
+
+wrong_gradient.defvjp(lambda x: (jnp.tanh(x), x), lambda x, ct: (ct * 1.00001,))
+
+
+DEFECTS = {
+    "a sign": lambda x: -jnp.tanh(x),
+    "a factor of 1 + 1e-3": scale(1 + 1e-3),
+    "a factor of 1 + 1e-6": scale(1 + 1e-6),
+    "a factor of 1 + 1e-9": scale(1 + 1e-9),
+    "a factor of 1 + 1e-11": scale(1 + 1e-11),
+    "an offset of 1e-9": lambda x: jnp.tanh(x) + 1e-9,
+    "a wrong axis": lambda x: jnp.tanh(x)[:, ::-1],
+    "one wrong element of 128": lambda x: jnp.tanh(x).at[3, 5].multiply(1.0001),
+    "a stop_gradient too many": lambda x: jax.lax.stop_gradient(jnp.tanh(x)),
+    "a wrong gradient under a right value": wrong_gradient,
+    "a float32 cast": lambda x: jnp.tanh(x.astype(jnp.float32)).astype(x.dtype),
+    "a float32 constant": lambda x: jnp.tanh(x) * np.float32(0.1) / 0.1,
+}
+
+
+def test_without_a_defect_the_pair_agrees():
+    assert compare(jnp.tanh, torch.tanh, (X,)).ok
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_a_planted_defect_is_a_mismatch(name):
+    report = compare(DEFECTS[name], torch.tanh, (X,))
+    assert report.verdict is Verdict.MISMATCH, str(report)
+    assert not report.ok
+
+
+def test_a_float32_cast_is_named():
+    report = compare(DEFECTS["a float32 cast"], torch.tanh, (X,), orders=("value",))
+    assert "does one side cast to float32?" in report.cases[0].leaves[0].reason
+
+
+@pytest.mark.parametrize(
+    ("jax_fn", "torch_fn", "x"),
+    [
+        (jnp.abs, torch.abs, [0.0, 1.0]),
+        (lambda x: jnp.clip(x, 0, 1), lambda x: torch.clamp(x, 0, 1), [0.5, 1.0]),
+        (jax.nn.leaky_relu, torch.nn.functional.leaky_relu, [0.0, -1.0]),
+        (jnp.max, torch.amin, [1.0, 2.0]),
+    ],
+    ids=["abs at 0", "clip at its bound", "leaky_relu at 0", "max for min"],
+)
+def test_a_kink_hides_nothing(jax_fn, torch_fn, x):
+    """A last bit on the input makes the gradient jump there, which must not pass for noise."""
+    report = compare(jax_fn, torch_fn, (np.array(x),), orders=("vjp",))
+    assert report.verdict is Verdict.MISMATCH, str(report)
+
+
+@settings(max_examples=30)
+@given(
+    seed=st.integers(0, 2**16),
+    exponent=st.integers(-12, 12),
+    size=st.sampled_from([1, 7, 256]),
+)
+def test_no_false_alarm_and_no_missed_defect_across_scales(seed, exponent, size):
+    x = np.random.default_rng(seed).normal(size=size) * 10.0**exponent
+    ours, theirs = lambda x: (x * x + x) / 3, lambda x: (x * x + x) / 3
+    assert compare(ours, theirs, (x,)).ok
+    assert not compare(lambda x: ours(x) * (1 + 1e-8), theirs, (x,)).ok
+
+
+def leaf_of(jax_fn, torch_fn, *inputs, orders=("value",)):
+    (leaf,) = compare(jax_fn, torch_fn, inputs, orders=orders).cases[0].leaves
+    return leaf
+
+
+@pytest.mark.parametrize(
+    ("jax_fn", "torch_fn", "reason"),
+    [
+        (lambda x: x[:1], lambda x: x, "The shapes differ: JAX (1, 16), PyTorch (8, 16)."),
+        (
+            lambda x: x.astype(jnp.bfloat16).astype(jnp.float16),
+            lambda x: x,
+            "The dtypes differ: JAX float16, PyTorch float32.",
+        ),
+        (lambda x: x > 0, lambda x: (x > 0).int(), "The dtypes differ: JAX bool, PyTorch int32."),
+        (
+            lambda x: jnp.float32(x.sum()),
+            lambda x: x.sum(),
+            "At float64, the dtypes differ: JAX float32, PyTorch float64.",
+        ),
+    ],
+    ids=["shape", "dtype", "kind", "dtype at float64"],
+)
+def test_structure(jax_fn, torch_fn, reason):
+    leaf = leaf_of(jax_fn, torch_fn, X)
+    assert (leaf.verdict, leaf.reason) == (Verdict.STRUCTURE, reason)
+
+
+def test_a_leaf_that_one_side_lacks():
+    report = compare(
+        lambda x: {"a": x, "b": {"c": x}},
+        lambda x: {"a": x, "d": x},
+        (X,),
+        orders=("value",),
+    )
+    reasons = {leaf.path: (leaf.verdict, leaf.reason) for leaf in report.cases[0].leaves}
+    assert reasons["a"][0] is Verdict.IDENTICAL
+    assert reasons["b/c"] == (
+        Verdict.STRUCTURE,
+        "The JAX side has this leaf, the PyTorch side has not.",
+    )
+    assert reasons["d"] == (
+        Verdict.STRUCTURE,
+        "The PyTorch side has this leaf, the JAX side has not.",
+    )
+
+
+def test_lists_and_tuples_are_one_structure():
+    assert compare(lambda x: [x, x], lambda x: (x, x), (X,)).verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.parametrize(
+    ("bad", "good"),
+    [(np.nan, 1.0), (1.0, np.nan), (np.inf, 1.0), (np.inf, -np.inf), (np.nan, np.inf)],
+)
+def test_nonfinite_in_different_places(bad, good):
+    leaf = leaf_of(
+        lambda x: x.at[2].set(bad), lambda x: x.index_fill(0, torch.tensor(2), good), X[0]
+    )
+    assert leaf.verdict is Verdict.NONFINITE
+    assert f"JAX {bad}, PyTorch {good} at [2]" in leaf.reason
+
+
+def test_overflow_on_one_side_only_is_nonfinite():
+    """The unstable softplus overflows at float32, not at float64."""
+    leaf = leaf_of(
+        lambda x: jnp.log(1 + jnp.exp(x)),
+        lambda x: torch.logaddexp(x, torch.zeros(())),
+        np.float32([1.0, 100.0]),
+    )
+    assert leaf.verdict is Verdict.NONFINITE
+    assert leaf.reason.startswith("At float32, 1 of 2 elements")
+
+
+def test_nan_against_nan_agrees_and_is_reported():
+    leaf = leaf_of(jnp.log, torch.log, np.float32([-1.0, 2.0, 0.0]))
+    assert leaf.verdict in (Verdict.AGREES, Verdict.IDENTICAL)
+    assert leaf.reason.endswith(" 2 of 3 elements are NaN or infinite on both sides.")
+
+
+def test_integers_and_booleans_are_exact_in_any_width():
+    x = np.float32([3.0, 1.0, 2.0])
+    assert leaf_of(jnp.argsort, torch.argsort, x).verdict is Verdict.IDENTICAL
+    assert leaf_of(lambda x: x > 1, lambda x: x > 1, x).verdict is Verdict.IDENTICAL
+    off = leaf_of(lambda x: jnp.argsort(x).at[1].add(1), torch.argsort, x)
+    assert (off.verdict, off.reason, off.worst) == (
+        Verdict.MISMATCH,
+        "1 of 3 elements differ.",
+        (1,),
+    )
+
+
+def test_less_accurate():
+    """A program that rounds coarsely at float32 only: the same function, and a warning."""
+
+    def coarse(x):
+        return x.astype(jnp.bfloat16).astype(x.dtype) if x.dtype == jnp.float32 else x
+
+    report = compare(lambda x: jnp.tanh(coarse(x)), torch.tanh, (X,), orders=("value",))
+    leaf = report.cases[0].leaves[0]
+    assert leaf.verdict is Verdict.LESS_ACCURATE
+    assert leaf.reason.startswith("The float64 runs agree, but JAX's error at float32 is 0.00")
+    assert leaf.jax_error > 100 * leaf.torch_error
+    assert report.ok, "a warning, not a failure"
+
+
+def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0):
+    """Made-up runs: PyTorch errs by torch_error, JAX by jax_error, float64 differs by gap64."""
+    exact = np.array([torch_value])
+    working = (exact + torch_error).astype(np.float32)
+    return referee.Evidence(
+        quantity="value",
+        jax={"y": (exact + jax_error).astype(np.float32)},
+        torch={"y": working},
+        jax64={"y": exact + gap64},
+        torch64={"y": exact},
+        probes=(referee.Probe({"y": working}, {"y": exact}),),
+    )
+
+
+EPS32, EPS64 = 2.0**-23, 2.0**-52
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"), [(0.5, Verdict.AGREES), (2.0, Verdict.LESS_ACCURATE)]
+)
+def test_error_factor_is_where_less_accurate_begins(error, verdict):
+    """One unit is eps of the value, here exact and with no error of PyTorch's."""
+    (leaf,) = referee.judge(evidence_for(1.0, error * ERROR_FACTOR * EPS32))
+    assert leaf.verdict is verdict
+    assert leaf.allowed == ERROR_FACTOR * EPS32
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "AGREES"), (2.0, "LESS_ACCURATE")])
+def test_pytorchs_own_error_is_allowed_to_jax(error, verdict):
+    torch_error = 64 * EPS32
+    evidence = evidence_for(1.0, error * ERROR_FACTOR * torch_error, torch_error=torch_error)
+    (leaf,) = referee.judge(evidence)
+    assert leaf.verdict == verdict
+    assert leaf.torch_error == torch_error
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.5, "IDENTICAL"), (2.0, "MISMATCH")])
+def test_noise_factor_is_where_a_mismatch_begins(gap, verdict):
+    (leaf,) = referee.judge(evidence_for(1.0, 0.0, gap64=gap * NOISE_FACTOR * EPS64))
+    assert leaf.verdict == verdict
+    # JAX's own error, |J - J64|, counts too: here the gap itself, shrunk to nothing beside it.
+    assert leaf.float64_noise == pytest.approx(NOISE_FACTOR * EPS64, rel=1e-5)
+
+
+def test_probes_make_up_for_a_lucky_run():
+    """PyTorch is exact by luck; its neighbours show that it usually errs by 100 units."""
+    unlucky = referee.Probe({"y": np.float32([1 + 100 * EPS32])}, {"y": np.array([1.0])})
+    lucky = evidence_for(1.0, 200 * EPS32)
+    assert referee.judge(lucky)[0].verdict is Verdict.LESS_ACCURATE
+    probed = referee.Evidence(**{**vars(lucky), "probes": (*lucky.probes, unlucky)})
+    assert referee.judge(probed)[0].verdict is Verdict.AGREES
+
+
+def test_the_evidence_is_in_the_result():
+    leaf = leaf_of(lambda x: jnp.tanh(x) * 1.001, torch.tanh, X)
+    truth = np.tanh(X.astype(np.float64))
+    assert leaf.worst is not None
+    # At the worst element JAX is off by a thousandth of the value, by construction.
+    assert leaf.float64_gap == pytest.approx(abs(truth[leaf.worst]) * 1e-3, rel=1e-9)
+    assert leaf.float64_noise < 1e-12
+    assert leaf.max_abs == pytest.approx(np.abs(truth).max() * 1e-3, rel=1e-3)
+    assert leaf.different == X.size
+    assert (leaf.dtype, leaf.shape) == ("float32", (8, 16))
+    np.testing.assert_allclose(np.array(leaf.torch), truth, rtol=1e-6)  # float32 rounding

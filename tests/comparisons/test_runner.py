@@ -1,0 +1,277 @@
+"""compare, assert_parity, run_cases: inputs, settings and errors."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+import functional_ad
+from comparisons import ParityCase, Verdict, assert_parity, compare
+from comparisons._runner import run_cases
+from comparisons._trees import perturb, prepare_inputs, seed_cotangent
+
+
+def test_a_report_of_one_case():
+    report = compare(jnp.sin, torch.sin, (np.ones(3),), name="sine")
+    assert report.ok
+    assert [case.name for case in report.cases] == ["sine"]
+    assert [(leaf.path, leaf.quantity) for leaf in report.cases[0].leaves] == [
+        ("", "value"),
+        ("0", "vjp"),
+    ]
+    assert compare(jnp.sin, torch.sin, (np.ones(3),)).cases[0].name == "sin"
+
+
+def test_assert_parity_shows_the_table_and_the_reason():
+    assert_parity(jnp.sin, torch.sin, (np.ones(3),))
+    with pytest.raises(AssertionError) as caught:
+        assert_parity(jnp.sin, torch.cos, (np.ones(3),), name="wrong")
+    text = str(caught.value)
+    assert text.startswith("parity failed\n")
+    assert "MISMATCH" in text
+    assert "The float64 runs differ by 0.301" in text
+
+
+def test_pytrees_mixed_leaves_and_numbers_as_inputs():
+    params = {"w": np.ones((3, 2)), "steps": np.array(4), "name": "net", "none": None}
+
+    def fun(params, x, power):
+        assert params["name"] == "net"
+        assert params["none"] is None
+        assert power == 2
+        return {"y": (x @ params["w"]) ** power * params["steps"]}
+
+    report = compare(fun, fun, (params, np.arange(3.0), 2))
+    assert report.ok, str(report)
+    assert [leaf.path for leaf in report.cases[0].leaves] == ["y", "0/w", "1"]
+
+
+def test_arrays_of_either_framework_as_inputs():
+    def fun(a, b, c):
+        return a * b * c
+
+    inputs = (jnp.ones(2), torch.ones(2, requires_grad=True), 3.0)
+    assert compare(fun, fun, inputs).verdict is Verdict.IDENTICAL
+
+
+def test_the_cotangent_is_not_ones():
+    """A sum of softmax is 1: with ones as cotangents, its gradient is zero and proves nothing."""
+    x = np.random.default_rng(0).normal(size=8)
+    report = compare(jax.nn.softmax, lambda x: torch.softmax(x, 0), (x,), orders=("vjp",))
+    assert np.abs(report.cases[0].leaves[0].jax).max() > 0.01
+    assert seed_cotangent("y", (), np.float32) == 1.0
+    assert (seed_cotangent("y", (4,), "f4") == seed_cotangent("y", (4,), "f8")).all()
+    assert (seed_cotangent("y", (4,), "f4") != seed_cotangent("z", (4,), "f4")).all()
+
+
+def test_an_unused_input_has_a_zero_gradient_on_both_sides():
+    report = compare(lambda x, y: x * 2, lambda x, y: x * 2, (np.ones(2), np.ones(3)))
+    assert report.ok
+    assert report.cases[0].leaves[-1].torch == [0.0, 0.0, 0.0]
+
+
+def test_a_detached_output_has_a_zero_gradient_on_both_sides():
+    assert compare(jax.lax.stop_gradient, torch.detach, (np.ones(2),)).ok
+
+
+# --- guards ----------------------------------------------------------------------------------
+
+
+def test_both_sides_get_the_same_numbers_at_both_dtypes():
+    """0.1 is not a float32: the float64 runs must start from the float32 next to it."""
+    seen = []
+
+    def record(x):
+        seen.append(np.asarray(x.detach() if isinstance(x, torch.Tensor) else x))
+        return x * 1.0
+
+    compare(record, record, (np.array([0.1, 1e-3]),), orders=("value",))
+    exact = {tuple(x.astype(np.float64)) for x in seen}
+    assert tuple(np.float32([0.1, 1e-3]).astype(np.float64)) in exact
+    assert (0.1, 1e-3) not in exact
+    assert {x.dtype.name for x in seen} == {"float32", "float64"}
+
+
+def test_inputs_are_never_modified():
+    x = np.ones(3, np.float32)
+    t = torch.ones(3)
+
+    def spoil(x, t):
+        x *= 0
+        t += 1
+        return x + t
+
+    compare(lambda x, t: x * 0 + t + 1, spoil, (x, t), orders=("value",))
+    np.testing.assert_array_equal(x, 1)
+    assert (t == 1).all()
+    assert t.grad is None
+
+
+def test_donated_inputs_of_one_run_are_not_missing_in_the_next():
+    donating = jax.jit(lambda x: x + 1, donate_argnums=0)
+    assert compare(donating, lambda x: x + 1, (np.ones(4),), orders=("value",)).ok
+
+
+def test_settings_are_as_they_were_even_after_an_exception():
+    def meddle(x):
+        torch.set_grad_enabled(False)
+        torch.set_default_dtype(torch.float16)
+        torch.set_num_threads(1)
+        torch.manual_seed(3)
+        raise KeyError("stop")
+
+    def meddle_jax(x):
+        functional_ad.set_grad_enabled(False)
+        if x.dtype == jnp.float64:
+            raise KeyError("stop")
+        return x
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.manual_seed(7)
+    want = torch.rand(3)
+    torch.manual_seed(7)
+    for jax_fn, torch_fn in ((lambda x: x, meddle), (meddle_jax, lambda x: x)):
+        with pytest.raises(KeyError):
+            compare(jax_fn, torch_fn, (np.ones(2),), orders=("value",))
+    try:
+        assert torch.is_grad_enabled()
+        assert torch.get_default_dtype() == torch.float32
+        assert torch.get_num_threads() == 2
+        assert (torch.rand(3) == want).all()
+        assert not jax.config.jax_enable_x64
+        assert functional_ad.is_grad_enabled()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_session_that_runs_at_float64_is_left_at_float64():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with jax.enable_x64(True):
+            report = compare(jnp.sin, torch.sin, (np.ones(2),))
+            assert jnp.ones(1).dtype == jnp.float64
+        assert torch.get_default_dtype() == torch.float64
+        assert report.cases[0].leaves[0].dtype == "float32"
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_gradients_switched_off_outside_are_on_inside():
+    with functional_ad.set_grad_enabled(False), torch.no_grad():
+        assert compare(jnp.sin, torch.sin, (np.ones(2),)).ok
+
+
+def test_new_tensors_have_the_dtype_of_the_run():
+    """torch.ones(()) without a dtype is float64 in the float64 run, as jnp.ones(()) is."""
+    report = compare(
+        lambda x: {"y": x, "one": jnp.ones(()) / 3},
+        lambda x: {"y": x, "one": torch.ones(()) / 3},
+        (np.ones(2),),
+        orders=("value",),
+    )
+    assert report.ok, str(report)
+
+
+# --- errors ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        (
+            {"inputs": np.ones(2)},
+            TypeError,
+            "must be a tuple of positional arguments.\n  expected: tuple\n  got:      ndarray\n"
+            "For one argument write `inputs=(x,)`.",
+        ),
+        (
+            {"orders": ("jvp",)},
+            ValueError,
+            "expected: some of 'value', 'vjp'\n  got:      ('jvp',)",
+        ),
+        ({"orders": ()}, ValueError, "must name at least one quantity to compare"),
+        ({"dtype": "bfloat16"}, ValueError, "expected: 'float32'\n  got:      'bfloat16'"),
+        (
+            {"inputs": (np.ones(2) * 1j,)},
+            TypeError,
+            "got:      ndarray with dtype complex128\n"
+            "Split a complex input into its real and imaginary parts.",
+        ),
+        ({"name": "a/"}, ValueError, "must be slash-separated; got 'a/'"),
+    ],
+    ids=str,
+)
+def test_bad_arguments(arguments, error, text):
+    with pytest.raises(error) as caught:
+        compare(**{"jax_fn": jnp.sin, "torch_fn": torch.sin, "inputs": (np.ones(2),), **arguments})
+    assert text in str(caught.value)
+
+
+def test_a_complex_output_is_refused_with_its_path():
+    with pytest.raises(TypeError, match="The JAX side must return real") as caught:
+        compare(lambda x: {"z": x * 1j}, lambda x: {"z": x * 1j}, (np.ones(2),), orders=("value",))
+    assert "'z'" in str(caught.value)
+
+
+def test_comparing_nothing_is_a_failure():
+    with pytest.raises(ValueError, match="Nothing was compared: neither function returned"):
+        compare(lambda: {}, lambda: None, (), orders=("value",))
+    for fun, x in ((lambda x: x.argmax(), np.ones(3)), (lambda x: x + 1, np.arange(3))):
+        with pytest.raises(ValueError, match="Nothing was compared as 'vjp'"):
+            compare(fun, fun, (x,))
+
+
+def fail(x):
+    raise KeyError("lost")
+
+
+def test_an_exception_says_which_side_at_which_dtype():
+    with pytest.raises(KeyError) as caught:
+        compare(jnp.sin, fail, (np.ones(2),))
+    assert caught.value.__notes__ == ["PyTorch side, at float32"]
+
+
+def test_a_case_that_raises_fails_and_the_others_still_run():
+    good = ParityCase(name="good", title="", jax=jnp.sin, torch=torch.sin, inputs=(1.0,))
+    bad = ParityCase(name="bad", title="", jax=fail, torch=torch.sin, inputs=(1.0,))
+    empty = ParityCase(name="empty", title="", jax=lambda: (), torch=lambda: ())
+    seen = []
+    report = run_cases([bad, good, empty], on_result=lambda result: seen.append(result.name))
+    assert seen == ["bad", "good", "empty"]
+    assert [case.verdict for case in report.cases] == ["STRUCTURE", "IDENTICAL", "STRUCTURE"]
+    error = report.cases[0].error
+    assert error.startswith("JAX side, at float32: ")
+    assert f"{__file__}, line " in error
+    assert "in fail\nKeyError: 'lost'" in error
+    assert "Nothing was compared" in report.cases[2].error
+    assert not report.ok
+
+
+def test_no_case_at_all_is_a_failure():
+    assert not run_cases([]).ok
+
+
+# --- inputs ----------------------------------------------------------------------------------
+
+
+def test_prepared_inputs_are_copies_at_the_working_dtype():
+    x = np.ones(2)
+    prepared = prepare_inputs((x, 2, True, "text", None, [np.arange(2)]), "float32")
+    assert prepared[0].dtype == np.float32
+    prepared[0][0] = 5
+    assert x[0] == 1
+    assert prepared[1:5] == (2, True, "text", None)
+    assert prepared[5][0].dtype == np.arange(2).dtype
+
+
+def test_a_probe_moves_each_element_by_at_most_a_last_bit():
+    x = np.concatenate([np.random.default_rng(0).normal(size=300), [0.0]]).astype(np.float32)
+    (moved,), (again,) = perturb((x,), 1), perturb((x,), 1)
+    steps = moved.view(np.int32) - x.view(np.int32)
+    assert set(np.unique(steps)) == {-1, 0, 1}
+    assert moved[-1] == 0.0
+    np.testing.assert_array_equal(moved, again)
+    assert (perturb((x,), 2)[0] != moved).any()
+    assert perturb((3, np.arange(2)), 0)[0] == 3
