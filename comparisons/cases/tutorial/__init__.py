@@ -1,5 +1,10 @@
 """The tutorial on torch.autograd, chapter by chapter, in PyTorch and in JAX."""
 
-from comparisons.cases.tutorial import concepts, control, gradients, worked_case
+from comparisons.cases.tutorial import (
+    concepts,
+    control,
+    gradients,
+    worked_case,
+)
 
 CHAPTERS = (concepts, gradients, control, worked_case)

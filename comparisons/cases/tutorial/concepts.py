@@ -8,7 +8,9 @@ from jax import lax
 import functional_ad
 from comparisons import ParityCase
 
-NOTES = "https://docs.pytorch.org/docs/stable/notes/autograd.html"
+NOTES = (
+    "https://docs.pytorch.org/docs/stable/notes/autograd.html"
+)
 TENSOR = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor"
 
 
@@ -37,11 +39,16 @@ def float_only_torch(w, n, mask):
     def can_require_grad(tensor):
         try:
             tensor.requires_grad_()
-        except RuntimeError:  # only Tensors of floating point and complex dtype can require grad...
+        except RuntimeError:
+            # only floating point and complex dtypes can
             return False
         return tensor.requires_grad
 
-    return {"w": can_require_grad(w), "n": can_require_grad(n), "mask": can_require_grad(mask)}
+    return {
+        "w": can_require_grad(w),
+        "n": can_require_grad(n),
+        "mask": can_require_grad(mask),
+    }
 
 
 def float_only_jax(w, n, mask):
@@ -61,7 +68,11 @@ FLOAT_ONLY = ParityCase(
     title="Only floating-point tensors can require gradients",
     torch=float_only_torch,
     jax=float_only_jax,
-    inputs=(np.array([1.0, 2.0]), np.array([1, 2]), np.array([True, False])),
+    inputs=(
+        np.array([1.0, 2.0]),
+        np.array([1, 2]),
+        np.array([True, False]),
+    ),
     note="Both refuse integers and booleans. functional_ad.select says which leaf it was, by its "
     "path in the tree.",
     citation=f"{TENSOR}.requires_grad_.html",
@@ -71,7 +82,10 @@ FLOAT_ONLY = ParityCase(
 def tracking_torch(x, w, b):
     w.requires_grad_()
     tracked, untracked = w * x + b, x + b
-    return {"w * x + b": tracked.requires_grad, "x + b": untracked.requires_grad}
+    return {
+        "w * x + b": tracked.requires_grad,
+        "x + b": untracked.requires_grad,
+    }
 
 
 def tracking_jax(x, w, b):
@@ -90,7 +104,11 @@ TRACKING = ParityCase(
     title="A result is tracked if one of its inputs is",
     torch=tracking_torch,
     jax=tracking_jax,
-    inputs=(np.array([1.0, 2.0]), np.array([0.5, -0.5]), np.array([1.0, 1.0])),
+    inputs=(
+        np.array([1.0, 2.0]),
+        np.array([0.5, -0.5]),
+        np.array([1.0, 1.0]),
+    ),
     note="PyTorch builds the graph while it computes and marks each result. In JAX the graph is "
     "the function: what depends on its argument has a derivative, what does not has none.",
     citation=f"{NOTES}#how-autograd-encodes-the-history",
@@ -115,8 +133,12 @@ def leaf_jax(x, w):
     def of_result(h):
         return jnp.sum(h**2)
 
-    graph = jax.make_jaxpr(lambda x, w: (x, w, w * x))(x, w).jaxpr
-    x_is_leaf, w_is_leaf, h_is_leaf = (node in graph.invars for node in graph.outvars)
+    graph = jax.make_jaxpr(lambda x, w: (x, w, w * x))(
+        x, w
+    ).jaxpr
+    x_is_leaf, w_is_leaf, h_is_leaf = (
+        node in graph.invars for node in graph.outvars
+    )
     h, h_to_w = jax.vjp(lambda w: w * x, w)
     h_bar = jax.grad(of_result)(h)
     return {
@@ -133,7 +155,10 @@ LEAF = ParityCase(
     title="Leaf nodes, and the gradient of a node that is none",
     torch=leaf_torch,
     jax=leaf_jax,
-    inputs=(np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.5, 2.0])),
+    inputs=(
+        np.array([1.0, 2.0, 3.0]),
+        np.array([0.5, -0.5, 2.0]),
+    ),
     note="Leaves are the arguments; results in between are not. PyTorch keeps .grad at leaves only "
     "unless retain_grad asks for it; in JAX one cuts the function where the gradient is wanted.",
     citation=f"{TENSOR}.is_leaf.html",
@@ -146,12 +171,22 @@ def non_leaf_grad_torch(x):
     y.sum().backward()
     leaf_has_grad = x.grad is not None
     non_leaf_has_grad = y.is_leaf and y.grad is not None
-    return {"leaf": leaf_has_grad, "non-leaf": non_leaf_has_grad, "x.grad": x.grad}
+    return {
+        "leaf": leaf_has_grad,
+        "non-leaf": non_leaf_has_grad,
+        "x.grad": x.grad,
+    }
 
 
 def non_leaf_grad_jax(x):
-    _, grads = functional_ad.value_and_grad(lambda args: jnp.sum(2 * args["x"]))({"x": x})
-    return {"leaf": "x" in grads, "non-leaf": "y" in grads, "x.grad": grads["x"]}
+    _, grads = functional_ad.value_and_grad(
+        lambda args: jnp.sum(2 * args["x"])
+    )({"x": x})
+    return {
+        "leaf": "x" in grads,
+        "non-leaf": "y" in grads,
+        "x.grad": grads["x"],
+    }
 
 
 NON_LEAF_GRAD = ParityCase(
@@ -198,22 +233,33 @@ def freed_torch(x):
     try:
         y.backward()
         third = True
-    except RuntimeError:  # Trying to backward through the graph a second time
+    except RuntimeError:
+        # Trying to backward through the graph a second time
         third = False
-    return {"first": first, "both": x.grad, "after it was freed": third}
+    return {
+        "first": first,
+        "both": x.grad,
+        "after it was freed": third,
+    }
 
 
 def freed_jax(x):
     y, pullback = jax.vjp(lambda x: jnp.sum(x**2), x)
     (first,) = pullback(jnp.ones_like(y))
     (second,) = pullback(jnp.ones_like(y))
-    del pullback  # and with it what it had kept of the computation
+    del (
+        pullback
+    )  # and with it what it had kept of the computation
     try:
         pullback(jnp.ones_like(y))
         third = True
     except NameError:
         third = False
-    return {"first": first, "both": first + second, "after it was freed": third}
+    return {
+        "first": first,
+        "both": first + second,
+        "after it was freed": third,
+    }
 
 
 FREED = ParityCase(
@@ -233,7 +279,11 @@ def detach_torch(x):
     constant = (x**2).detach()
     y = (constant * x).sum()
     y.backward()
-    return {"is tracked": constant.requires_grad, "y": y, "x.grad": x.grad}
+    return {
+        "is tracked": constant.requires_grad,
+        "y": y,
+        "x.grad": x.grad,
+    }
 
 
 def detach_jax(x):
@@ -241,9 +291,15 @@ def detach_jax(x):
         constant = lax.stop_gradient(x**2)
         return jnp.sum(constant * x)
 
-    _, linear = jax.linearize(lambda x: lax.stop_gradient(x**2), x)
+    _, linear = jax.linearize(
+        lambda x: lax.stop_gradient(x**2), x
+    )
     y, grad = jax.value_and_grad(fun)(x)
-    return {"is tracked": bool(jnp.any(linear(jnp.ones_like(x)))), "y": y, "x.grad": grad}
+    return {
+        "is tracked": bool(jnp.any(linear(jnp.ones_like(x)))),
+        "y": y,
+        "x.grad": grad,
+    }
 
 
 DETACH = ParityCase(

@@ -10,9 +10,7 @@ import functional_ad
 from comparisons import ParityCase
 
 NO_GRAD = "https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html"
-MODE = (
-    "https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.set_grad_enabled.html"
-)
+MODE = "https://docs.pytorch.org/docs/stable/generated/torch.autograd.grad_mode.set_grad_enabled.html"
 ZERO = "https://docs.pytorch.org/docs/stable/generated/torch.optim.Optimizer.zero_grad.html"
 ACCUMULATE = "https://docs.pytorch.org/docs/stable/notes/amp_examples.html#gradient-accumulation"
 
@@ -40,32 +38,36 @@ NO_GRAD_WITH = ParityCase(
     title="no_grad as a `with` block",
     torch=no_grad_with_torch,
     jax=no_grad_with_jax,
-    inputs=(np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.5, 2.0])),
+    inputs=(
+        np.array([1.0, 2.0, 3.0]),
+        np.array([0.5, -0.5, 2.0]),
+    ),
     note="There is no mode to switch: jax.lax.stop_gradient on the values that leave the block "
     "says the same, and says it where it can be seen.",
     citation=NO_GRAD,
 )
 
 
-@torch.no_grad()
-def target_torch(w, x):
-    return w * x
+def no_grad_decorator_torch(x, w):
+    @torch.no_grad()
+    def target(w, x):
+        return w * x
 
-
-@functional_ad.no_grad
-def target_jax(w, x):
-    return w * x
-
-
-def no_grad_decorator_torch(x, w, target=target_torch):
     w.requires_grad_()
     loss = ((2 * w * x - target(w, x)) ** 2).sum()
     loss.backward()
     return {"loss": loss, "w.grad": w.grad}
 
 
-def no_grad_decorator_jax(x, w, target=target_jax):
-    value, grad = jax.value_and_grad(lambda w: jnp.sum((2 * w * x - target(w, x)) ** 2))(w)
+def no_grad_decorator_jax(x, w):
+    @functional_ad.no_grad
+    def target(w, x):
+        return w * x
+
+    def loss(w):
+        return jnp.sum((2 * w * x - target(w, x)) ** 2)
+
+    value, grad = jax.value_and_grad(loss)(w)
     return {"loss": value, "w.grad": grad}
 
 
@@ -74,9 +76,12 @@ NO_GRAD_DECORATOR = ParityCase(
     title="no_grad as a decorator",
     torch=no_grad_decorator_torch,
     jax=no_grad_decorator_jax,
-    inputs=(np.array([1.0, 2.0, 3.0]), np.array([0.5, -0.5, 2.0])),
-    note="`target` is decorated with @torch.no_grad() on one side and @functional_ad.no_grad on "
-    "the other; both give w * x as a constant.",
+    inputs=(
+        np.array([1.0, 2.0, 3.0]),
+        np.array([0.5, -0.5, 2.0]),
+    ),
+    note="Both give w * x as a constant. JAX's decorator puts jax.lax.stop_gradient on what goes in "
+    "and on what comes out; it takes no parentheses.",
     citation=NO_GRAD,
 )
 
@@ -87,17 +92,24 @@ def global_torch(w):
     try:
         (w**2).sum().backward()
         refused = False
-    except RuntimeError:  # element 0 of tensors does not require grad
+    except RuntimeError:
+        # element 0 of tensors does not require grad
         refused = True
     off = not torch.is_grad_enabled()
     torch.set_grad_enabled(True)
     (w**2).sum().backward()
-    return {"is off": off, "refuses": refused, "w.grad when on again": w.grad}
+    return {
+        "is off": off,
+        "refuses": refused,
+        "w.grad when on again": w.grad,
+    }
 
 
 def global_jax(w):
     def gradient(w):
-        return functional_ad.value_and_grad(lambda w: jnp.sum(w**2))(w)[1]
+        return functional_ad.value_and_grad(
+            lambda w: jnp.sum(w**2)
+        )(w)[1]
 
     functional_ad.set_grad_enabled(False)
     try:
@@ -107,7 +119,11 @@ def global_jax(w):
         refused = True
     off = not functional_ad.is_grad_enabled()
     functional_ad.set_grad_enabled(True)
-    return {"is off": off, "refuses": refused, "w.grad when on again": gradient(w)}
+    return {
+        "is off": off,
+        "refuses": refused,
+        "w.grad when on again": gradient(w),
+    }
 
 
 GLOBAL = ParityCase(
@@ -167,7 +183,9 @@ def microbatches_jax(w, x, y):
         x, y = batch
         return jnp.mean((x @ w - y) ** 2)
 
-    value, grad = functional_ad.accumulate_grads(loss, 4)(w, (x, y))
+    value, grad = functional_ad.accumulate_grads(loss, 4)(
+        w, (x, y)
+    )
     return {"loss": value, "w.grad": grad}
 
 
@@ -178,7 +196,11 @@ MICROBATCHES = ParityCase(
     title="Accumulating a large batch in four parts",
     torch=microbatches_torch,
     jax=microbatches_jax,
-    inputs=(_RNG.normal(size=3), _RNG.normal(size=(16, 3)), _RNG.normal(size=16)),
+    inputs=(
+        _RNG.normal(size=3),
+        _RNG.normal(size=(16, 3)),
+        _RNG.normal(size=16),
+    ),
     note="What repeated backward is used for. accumulate_grads is one scan: nothing to divide, "
     "nothing to zero, and the memory of one part.",
     citation=ACCUMULATE,
@@ -196,7 +218,9 @@ def zeroing_torch(x):
 
 
 def zeroing_jax(x):
-    history = [jax.grad(lambda x: jnp.sum(x**2))(x) for _ in range(3)]
+    history = [
+        jax.grad(lambda x: jnp.sum(x**2))(x) for _ in range(3)
+    ]
     return {"x.grad after 1, 2, 3 calls": jnp.stack(history)}
 
 
@@ -233,7 +257,10 @@ UPDATE = ParityCase(
     title="The update in place, under no_grad",
     torch=update_torch,
     jax=update_jax,
-    inputs=(np.array([0.5, -0.5, 2.0]), np.array([1.0, 2.0, 3.0])),
+    inputs=(
+        np.array([0.5, -0.5, 2.0]),
+        np.array([1.0, 2.0, 3.0]),
+    ),
     note="PyTorch must hide the update from autograd. In JAX it stands outside of the function "
     "that is differentiated, and makes a new array.",
     citation=NO_GRAD,

@@ -17,13 +17,25 @@ def scalar_torch(x, w, b):
         leaf.requires_grad_()
     y = torch.tanh(w * x + b)
     y.backward()
-    return {"y": y, "x.grad": x.grad, "w.grad": w.grad, "b.grad": b.grad}
+    return {
+        "y": y,
+        "x.grad": x.grad,
+        "w.grad": w.grad,
+        "b.grad": b.grad,
+    }
 
 
 def scalar_jax(x, w, b):
-    fun = jax.value_and_grad(lambda x, w, b: jnp.tanh(w * x + b), argnums=(0, 1, 2))
+    fun = jax.value_and_grad(
+        lambda x, w, b: jnp.tanh(w * x + b), argnums=(0, 1, 2)
+    )
     y, (x_bar, w_bar, b_bar) = fun(x, w, b)
-    return {"y": y, "x.grad": x_bar, "w.grad": w_bar, "b.grad": b_bar}
+    return {
+        "y": y,
+        "x.grad": x_bar,
+        "w.grad": w_bar,
+        "b.grad": b_bar,
+    }
 
 
 SCALAR = ParityCase(
@@ -50,7 +62,10 @@ SCALAR_OF_VECTOR = ParityCase(
     title="A scalar function of vectors and matrices",
     torch=scalar_of_vector_torch,
     jax=scalar_of_vector_jax,
-    inputs=(np.array([0.3, -0.8, 1.1]), np.array([[0.2, -0.5, 0.9], [1.5, 0.4, -0.7]])),
+    inputs=(
+        np.array([0.3, -0.8, 1.1]),
+        np.array([[0.2, -0.5, 0.9], [1.5, 0.4, -0.7]]),
+    ),
     orders=("value", "vjp"),
     note="Here the report takes the gradients itself: torch.autograd.grad on one side, "
     "functional_ad.vjp on the other.",
@@ -63,7 +78,10 @@ def refused_torch(x):
     try:
         (x**2).backward()
     except RuntimeError as error:
-        return {"says that a scalar is needed": "only for scalar outputs" in str(error)}
+        return {
+            "says that a scalar is needed": "only for scalar outputs"
+            in str(error)
+        }
     return {"says that a scalar is needed": False}
 
 
@@ -71,7 +89,10 @@ def refused_jax(x):
     try:
         functional_ad.vjp(lambda x: x**2, x)
     except functional_ad.OutputError as error:
-        return {"says that a scalar is needed": "only for one real scalar output" in str(error)}
+        return {
+            "says that a scalar is needed": "only for one real scalar output"
+            in str(error)
+        }
     return {"says that a scalar is needed": False}
 
 
@@ -94,7 +115,9 @@ def cotangent_torch(x, gradient):
 
 
 def cotangent_jax(x, gradient):
-    y, grad = functional_ad.vjp(lambda x: x**2, x, cotangent=gradient)
+    y, grad = functional_ad.vjp(
+        lambda x: x**2, x, cotangent=gradient
+    )
     return {"y": y, "x.grad": grad}
 
 
@@ -103,7 +126,10 @@ COTANGENT = ParityCase(
     title="The gradient of a vector, with a cotangent",
     torch=cotangent_torch,
     jax=cotangent_jax,
-    inputs=(np.array([1.0, 2.0, 3.0]), np.array([1.0, 0.1, 0.01])),
+    inputs=(
+        np.array([1.0, 2.0, 3.0]),
+        np.array([1.0, 0.1, 0.01]),
+    ),
     note="PyTorch's `gradient` argument is the cotangent: a weight for each element of y. The "
     "result is the vector-Jacobian product.",
     citation=BACKWARD,
@@ -113,7 +139,10 @@ COTANGENT = ParityCase(
 def jacobian_torch(x):
     x.requires_grad_()
     y = torch.stack([x[0] * x[1], x[1] * x[2], x[2] ** 2])
-    rows = [torch.autograd.grad(y, x, row, retain_graph=True)[0] for row in torch.eye(3)]
+    rows = [
+        torch.autograd.grad(y, x, row, retain_graph=True)[0]
+        for row in torch.eye(3)
+    ]
     return {"jacobian": torch.stack(rows)}
 
 

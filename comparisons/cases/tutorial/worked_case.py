@@ -7,19 +7,35 @@ import torch
 
 from comparisons import ParityCase
 
-GENERATOR = "https://docs.pytorch.org/docs/stable/notes/randomness.html"
+GENERATOR = (
+    "https://docs.pytorch.org/docs/stable/notes/randomness.html"
+)
 EXAMPLES = "https://docs.pytorch.org/tutorials/beginner/pytorch_with_examples.html"
 
 
 def data_torch():
     torch.manual_seed(21)
-    return {"x": torch.randint(1, 5, (1, 20)), "y": torch.randint(1, 5, (1, 20))}
+    return {
+        "x": torch.randint(1, 5, (1, 20)),
+        "y": torch.randint(1, 5, (1, 20)),
+    }
 
 
 def data_jax():
-    generator = np.random.RandomState(21)  # MT19937, like torch's generator on a CPU
-    x, y = generator.randint(0, 2**32, size=(2, 1, 20), dtype=np.uint32) % 4 + 1
-    return {"x": jnp.asarray(x, jnp.int32), "y": jnp.asarray(y, jnp.int32)}
+    generator = np.random.RandomState(
+        21
+    )  # MT19937, like torch's generator on a CPU
+    x, y = (
+        generator.randint(
+            0, 2**32, size=(2, 1, 20), dtype=np.uint32
+        )
+        % 4
+        + 1
+    )
+    return {
+        "x": jnp.asarray(x, jnp.int32),
+        "y": jnp.asarray(y, jnp.int32),
+    }
 
 
 DATA = ParityCase(
@@ -31,7 +47,10 @@ DATA = ParityCase(
     citation=GENERATOR,
 )
 
-X, Y = (np.asarray(values, np.float32) for values in data_jax().values())
+X, Y = (
+    np.asarray(values, np.float32)
+    for values in data_jax().values()
+)
 
 
 def first_step_torch(a, b, x, y):
@@ -54,10 +73,13 @@ FIRST_STEP = ParityCase(
 )
 
 
+NAMES = ("loss", "a", "b", "a.grad", "b.grad")
+
+
 def training_torch(a, b, x, y):
     a.requires_grad_()
     b.requires_grad_()
-    history = {name: [] for name in ("loss", "a", "b", "a.grad", "b.grad")}
+    history = {name: [] for name in NAMES}
     for _ in range(50):
         loss = torch.mean((y - (a * x + b)) ** 2)
         if a.grad is not None:
@@ -67,9 +89,10 @@ def training_torch(a, b, x, y):
         with torch.no_grad():
             a -= 0.01 * a.grad
             b -= 0.01 * b.grad
-        for name, value in zip(history, (loss, a, b, a.grad, b.grad), strict=True):
+        now = (loss, a, b, a.grad, b.grad)
+        for name, value in zip(NAMES, now, strict=True):
             history[name].append(value.detach().clone())
-    return {name: torch.stack(values) for name, values in history.items()}
+    return {k: torch.stack(v) for k, v in history.items()}
 
 
 @jax.jit
@@ -78,13 +101,16 @@ def training_jax(a, b, x, y):
         a, b = params
         return jnp.mean((y - (a * x + b)) ** 2)
 
+    def descend(param, grad):
+        return param - 0.01 * grad
+
     def epoch(params, _):
         loss, grads = jax.value_and_grad(loss_fn)(params)
-        params = jax.tree.map(lambda p, g: p - 0.01 * g, params, grads)
+        params = jax.tree.map(descend, params, grads)
         return params, (loss, *params, *grads)
 
     _, history = jax.lax.scan(epoch, (a, b), length=50)
-    return dict(zip(("loss", "a", "b", "a.grad", "b.grad"), history, strict=True))
+    return dict(zip(NAMES, history, strict=True))
 
 
 TRAINING = ParityCase(
