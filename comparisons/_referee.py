@@ -76,7 +76,7 @@ def _judge_leaf(evidence: Evidence, path: str) -> LeafResult:
         return LeafResult(
             path=path, quantity=evidence.quantity, verdict=Verdict.STRUCTURE, reason=problem
         )
-    found = {
+    found: dict[str, Any] = {
         "path": path,
         "quantity": evidence.quantity,
         "dtype": str(theirs.dtype),
@@ -129,8 +129,8 @@ def _judge_rounding(
 
     differs, inaccurate = gap > noise, jax_error > allowed
     worst = _find_worst(gap, noise) if differs.any() else _find_worst(jax_error, allowed)
-    at = {
-        "worst": tuple(int(i) for i in worst) if worst is not None else None,
+    at: dict[str, Any] = {
+        "worst": worst,
         "float64_gap": _at(gap, worst),
         "float64_noise": _at(noise, worst),
         "jax_error": _at(jax_error, worst),
@@ -233,7 +233,8 @@ def _find_worst(error: Array, allowed: Array) -> tuple[int, ...] | None:
         return None
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0, 0.0, error / allowed)
-    return np.unravel_index(int(np.argmax(np.nan_to_num(ratio, nan=0.0))), error.shape)
+    flat = int(np.argmax(np.nan_to_num(ratio, nan=0.0)))
+    return tuple(int(i) for i in np.unravel_index(flat, error.shape))
 
 
 def _at(array: Array, index: tuple[int, ...] | None) -> float | None:

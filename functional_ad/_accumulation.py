@@ -171,10 +171,10 @@ def _reduce(sums: _Sums, count: int | None) -> _Sums:
     if count is None:
         return sums
     total = count if sums.weight is None else jnp.where(sums.weight == 0, 1, sums.weight)
-    divided = jax.tree.map(
+    loss, grads = jax.tree.map(
         lambda x: x / jnp.asarray(total, jnp.finfo(x.dtype).dtype), (sums.loss, sums.grads)
     )
-    return _Sums(*divided, sums.weight)
+    return _Sums(loss, grads, sums.weight)
 
 
 def _split_batch(batch: PyTree, count: int) -> PyTree:
@@ -285,7 +285,7 @@ def _check_reduction(reduction: str, weight_fn: object) -> None:
 def _check_accum_dtype(accum_dtype: DTypeLike) -> Any:
     dtype = jnp.dtype(accum_dtype)
     real = jnp.issubdtype(dtype, jnp.floating)
-    wide = real and dtype.itemsize == 8 and not jax.config.jax_enable_x64
+    wide = real and dtype.itemsize > jnp.result_type(float).itemsize  # float32 without x64
     if wide or not real:
         raise ArgumentError(
             explain(

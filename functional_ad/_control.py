@@ -55,11 +55,12 @@ def no_grad(fn: Callable[P, R]) -> Callable[P, R]:
         https://docs.jax.dev/en/latest/_autosummary/jax.lax.stop_gradient.html
     """
     _check_function(fn)
+    call: Callable[..., R] = fn
 
     @functools.wraps(fn)
     def constant(*args: P.args, **kwargs: P.kwargs) -> R:
         stopped_args, stopped_kwargs = _stop((args, kwargs))
-        result = fn(*stopped_args, **stopped_kwargs)
+        result = call(*stopped_args, **stopped_kwargs)
         for path, leaf in _tree.flatten_paths(result, _is_iterator):
             if callable(leaf) or _is_iterator(leaf):
                 raise ArgumentError(

@@ -182,7 +182,8 @@ def _match(argument: str, tree: PyTree, pairs: list[tuple[str, Any]], where: Whe
     if isinstance(where, list | tuple) and where and all(isinstance(w, str) for w in where):
         return _match_patterns(argument, [path for path, _ in pairs], cast("list[str]", where))
     if callable(where) and jax.tree_util.all_leaves([where]):  # a mask may be a callable module
-        return [_ask(argument, where, path, leaf) for path, leaf in pairs]
+        predicate = cast("Callable[[str, Any], object]", where)
+        return [_ask(argument, predicate, path, leaf) for path, leaf in pairs]
     return _broadcast(argument, tree, where)
 
 
@@ -207,7 +208,7 @@ def _matches(path: str, pattern: str) -> bool:
     return literal or any(fnmatch.fnmatchcase(path, glob) for glob in (pattern, pattern + "/*"))
 
 
-def _ask(argument: str, predicate: Callable[[str, Any], bool], path: str, leaf: Any) -> bool:
+def _ask(argument: str, predicate: Callable[[str, Any], object], path: str, leaf: Any) -> bool:
     answer = predicate(path, leaf)
     if not isinstance(answer, bool | np.bool_):
         raise ArgumentError(

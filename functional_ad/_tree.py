@@ -14,7 +14,7 @@ from jaxtyping import PyTree
 ROOT = "(the tree itself)"
 
 
-def write_path(path: KeyPath) -> str:
+def write_path(path: KeyPath[Any]) -> str:
     """A path as users write it: ``"encoder/0/w"``; empty for a tree that is one leaf."""
     return jax.tree_util.keystr(path, simple=True, separator="/")
 

@@ -35,9 +35,10 @@ def run(
 
 def describe() -> dict[str, Any]:
     """Settings of this process that may change the last bits."""
+    precision: Any = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     return {
         "jax devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()],
-        "jax matmul precision": str(jax.config.jax_default_matmul_precision or "default"),
+        "jax matmul precision": str(precision or "default"),
     }
 
 

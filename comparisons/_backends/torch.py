@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def describe() -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _settings_restored(dtype: torch.dtype) -> Iterator[None]:
+def _settings_restored(dtype: torch.dtype) -> Generator[None]:
     """The run's dtype as default dtype, gradients on; whatever ``fn`` changes is put back."""
     default, grad_mode, threads = (
         torch.get_default_dtype(),

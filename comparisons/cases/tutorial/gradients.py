@@ -77,23 +77,19 @@ def refused_torch(x):
     x.requires_grad_()
     try:
         (x**2).backward()
+        text = ""
     except RuntimeError as error:
-        return {
-            "says that a scalar is needed": "only for scalar outputs"
-            in str(error)
-        }
-    return {"says that a scalar is needed": False}
+        text = str(error)
+    return {"asks for a scalar": "scalar output" in text}
 
 
 def refused_jax(x):
     try:
         functional_ad.vjp(lambda x: x**2, x)
+        text = ""
     except functional_ad.OutputError as error:
-        return {
-            "says that a scalar is needed": "only for one real scalar output"
-            in str(error)
-        }
-    return {"says that a scalar is needed": False}
+        text = str(error)
+    return {"asks for a scalar": "scalar output" in text}
 
 
 REFUSED = ParityCase(

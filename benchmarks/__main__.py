@@ -1,0 +1,8 @@
+"""Runs every benchmark; the exit status is 1 if a claim does not hold."""
+
+import sys
+
+from benchmarks import accumulation, worked_case
+
+if __name__ == "__main__":
+    sys.exit(max([worked_case.main(), accumulation.main()]))

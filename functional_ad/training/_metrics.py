@@ -1,0 +1,175 @@
+"""A run's metrics as JSON lines: one object for the start, one per epoch, one for the end.
+
+    {"event": "start", "config": {...}, "versions": {...}, "device": "cpu"}
+    {"event": "epoch", "epoch": 1, "loss": 5.75, "test_accuracy": null, "seconds": 0.2}
+    {"event": "end", "status": "finished", "epochs": 50, "loss": 1.06, ...}
+
+The status is "finished", "diverged", "interrupted" or "failed". A loss that is NaN or infinite is
+null, as JSON has no name for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import platform
+import signal
+from collections.abc import Generator
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+import jax
+
+from functional_ad.training._config import Config
+from functional_ad.training._errors import CommandError, DivergedError
+from functional_ad.training._loop import Epoch, Result
+
+Status = Literal["finished", "diverged", "interrupted", "failed"]
+
+_PACKAGES: Final = ("functional-ad", "jax", "jaxlib", "numpy", "optax", "scikit-learn")
+
+
+class MetricsFile:
+    """Writes whole lines only, and always a last one: a context manager around the run."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Opens the file, empty; without a path, nothing is written anywhere.
+
+        Raises:
+            CommandError: It cannot be written.
+        """
+        self._path = Path(os.devnull) if path is None else path
+        self._epochs: list[Epoch] = []
+        self._ended = False
+        try:
+            # Unbuffered, so that each line is one write and survives whatever ends the run.
+            self._file = self._path.open("wb", buffering=0)
+        except OSError as error:
+            message = f"--metrics: expected a file that can be written, got {str(path)!r}"
+            raise CommandError(f"{message} ({error.strerror})", status=2) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is not None:
+                # What is already on its way out says more than a second failure to write.
+                with contextlib.suppress(CommandError):
+                    self._write_end(_status_of(kind))
+        finally:
+            self._file.close()
+
+    def write_start(self, config: Config, device: str) -> None:
+        """Writes the configuration, and what it runs with and on."""
+        self._write(
+            {
+                "event": "start",
+                "config": dataclasses.asdict(config),
+                "versions": find_versions(),
+                "device": device,
+            }
+        )
+
+    def write_epoch(self, epoch: Epoch) -> None:
+        """Writes one epoch."""
+        fields = {
+            "event": "epoch",
+            "epoch": epoch.number,
+            "loss": _finite(epoch.loss),
+            "test_accuracy": epoch.test_accuracy,
+            "seconds": round(epoch.seconds, 6),
+        }
+        with _hold_interrupts():
+            self._write(fields)
+            self._epochs.append(epoch)
+
+    def write_result(self, result: Result) -> None:
+        """Writes the last line of a run that finished."""
+        scalars: dict[str, Any] = {}
+        if result.config.model == "linear":
+            scalars["parameters"] = {name: float(value) for name, value in result.params.items()}
+            scalars["gradients"] = {name: float(value) for name, value in result.grads.items()}
+        self._write_end("finished", **scalars)
+
+    def _write_end(self, status: Status, **more: Any) -> None:
+        last = self._epochs[-1] if self._epochs else None
+        fields = {
+            "event": "end",
+            "status": status,
+            "epochs": len(self._epochs),
+            "loss": None if last is None else _finite(last.loss),
+            "test_accuracy": None if last is None else last.test_accuracy,
+            "seconds": round(sum(epoch.seconds for epoch in self._epochs), 6),
+            **more,
+        }
+        with _hold_interrupts():
+            if not self._ended:
+                self._ended = True
+                self._write(fields)
+
+    def _write(self, fields: dict[str, Any]) -> None:
+        line = json.dumps(fields, allow_nan=False).encode() + b"\n"
+        written = 0
+        try:
+            while written < len(line):
+                written += self._file.write(line[written:])
+        except OSError as error:
+            if written:
+                with contextlib.suppress(OSError):  # a pipe has no way back
+                    self._file.truncate(self._file.seek(-written, os.SEEK_CUR))
+            message = f"--metrics: cannot write to {str(self._path)!r} ({error.strerror})"
+            raise CommandError(message, status=1) from error
+
+
+def describe_device() -> str:
+    """Names the device that JAX computes on by default, e.g. ``cpu`` or ``gpu (NVIDIA H100)``.
+
+    Raises:
+        CommandError: JAX finds none.
+    """
+    try:
+        device: Any = jax.devices()[0]
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        raise CommandError(f"JAX finds no device to train on: {text}", status=1) from error
+    platform_name, kind = str(device.platform), str(device.device_kind)
+    return kind if kind == platform_name else f"{platform_name} ({kind})"
+
+
+def find_versions() -> dict[str, str | None]:
+    """Finds the versions that a run's numbers depend on; None for what is not installed."""
+    versions: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = None
+    return versions
+
+
+@contextlib.contextmanager
+def _hold_interrupts() -> Generator[None]:
+    """Lets Ctrl-C wait until the block is done, so that what is in the file and counted agree."""
+    held: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    if held and callable(previous):  # it is not where interrupts are ignored
+        previous(held[0], None)
+
+
+def _status_of(kind: type[BaseException]) -> Status:
+    if issubclass(kind, DivergedError):
+        return "diverged"
+    return "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

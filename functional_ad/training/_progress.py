@@ -1,0 +1,91 @@
+"""What a run prints: plain lines, and above a terminal's last line a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from functional_ad.training._config import Config
+from functional_ad.training._loop import Epoch, Result
+
+
+def format_config(config: Config) -> str:
+    """Formats what is about to be trained, in one line."""
+    parts = f" in {config.microbatches} microbatches" if config.microbatches > 1 else ""
+    return (
+        f"{config.model} on {config.data}, {config.epochs} epochs, {config.optimizer} with "
+        f"learning rate {config.learning_rate:g}, batches of {config.batch_size}{parts}, "
+        f"seed {config.seed}"
+    )
+
+
+def format_epoch(epoch: Epoch) -> str:
+    """Formats an epoch as the tutorial prints it, the loss in all its digits."""
+    line = f"epoch: {epoch.number}, loss: {epoch.loss}"
+    if epoch.test_accuracy is not None:
+        line += f", test accuracy: {epoch.test_accuracy:.2%}"
+    return line
+
+
+def format_result(result: Result) -> str:
+    """Formats what a run ends with: gradients and parameters, or the test accuracy."""
+    if result.config.model == "linear":
+        a, b = float(result.params["a"]), float(result.params["b"])
+        a_grad, b_grad = float(result.grads["a"]), float(result.grads["b"])
+        return f"a.grad: {a_grad}, b.grad: {b_grad}\na: {a}, b: {b}"
+    return f"final test accuracy: {result.epochs[-1].test_accuracy:.2%}"
+
+
+@contextmanager
+def show_progress(config: Config) -> Generator[Callable[[Epoch], None]]:
+    """Shows a run while it lasts.
+
+    Yields:
+        What to call after each epoch.
+    """
+    if sys.stdout.isatty():
+        with _show_bar(config) as show:
+            yield show
+    else:
+        yield lambda epoch: print_line(format_epoch(epoch))
+
+
+def print_line(line: str) -> None:
+    """Prints a line at once, so that it is seen at the other end of a pipe while the run lasts."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@contextmanager
+def _show_bar(config: Config) -> Generator[Callable[[Epoch], None]]:
+    # Only a terminal needs rich.
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("epochs"),
+        TimeElapsedColumn(),
+        TextColumn("left:"),
+        TimeRemainingColumn(),
+        transient=True,
+    ) as progress:
+        task = progress.add_task("compiling", total=config.epochs)
+
+        def show(epoch: Epoch) -> None:
+            progress.update(task, description="training", advance=1)
+            # Markup, highlighting and wrapping off: a line here is the line that a pipe gets.
+            progress.console.print(
+                format_epoch(epoch), markup=False, highlight=False, soft_wrap=True
+            )
+
+        yield show

@@ -1,0 +1,187 @@
+"""The command, in this process: what it prints, and how it ends."""
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from functional_ad.training import Config
+
+pytest.importorskip("typer")
+
+from functional_ad.training.__main__ import main
+
+NAME = "functional-ad-train"
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs the command with arguments; returns exit status, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", [NAME, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_default_run_prints_what_the_tutorial_prints(command):
+    status, out, err = command()
+
+    lines = out.splitlines()
+    assert status == 0
+    assert len(lines) == 52
+    assert lines[0] == "epoch: 1, loss: 5.75"
+    for number, line in enumerate(lines[:50], start=1):
+        assert re.fullmatch(rf"epoch: {number}, loss: \d\.\d+", line)
+    numbers = [float(number) for line in lines[-3:] for number in re.findall(r"-?\d\.\d+", line)]
+    # float32 sums in another order; the gradients are small differences of larger numbers.
+    assert numbers == [
+        pytest.approx(1.0617053508758545, rel=1e-6),
+        pytest.approx(0.07917773723602295, rel=1e-5),
+        pytest.approx(-0.18569190800189972, rel=1e-5),
+        pytest.approx(0.18316879868507385, rel=1e-6),
+        pytest.approx(1.8134957551956177, rel=1e-6),
+    ]
+    assert re.fullmatch(r"a\.grad: \S+, b\.grad: \S+", lines[-2])
+    assert re.fullmatch(r"a: \S+, b: \S+", lines[-1])
+    assert re.fullmatch(
+        rf"{NAME}: linear on tutorial, 50 epochs, sgd with learning rate 0.01, batches of 20, "
+        r"seed 0, on \S.*\n",
+        err,
+    )
+
+
+def test_digits_print_loss_and_test_accuracy(command):
+    pytest.importorskip("sklearn")
+    status, out, err = command(
+        *("--model", "mlp", "--data", "digits", "--epochs", "2", "--microbatches", "4")
+    )
+
+    *epochs, last = out.splitlines()
+    assert status == 0
+    assert len(epochs) == 2
+    assert all(
+        re.fullmatch(r"epoch: \d, loss: \d\.\d+, test accuracy: \d\d\.\d\d%", line)
+        for line in epochs
+    )
+    assert re.fullmatch(r"final test accuracy: \d\d\.\d\d%", last)
+    assert epochs[-1].endswith(last.removeprefix("final"))
+    assert "batches of 32 in 4 microbatches" in err
+
+
+def test_help_names_every_option_with_its_defaults(command):
+    status, out, err = command("--help")
+
+    assert (status, err) == (0, "")
+    text = " ".join(out.split())
+    for field in dataclasses.fields(Config):
+        assert f" --{field.name.replace('_', '-')} " in text
+    assert text.count("[default: ") == len(dataclasses.fields(Config)) + 1
+    assert "[default: 50 for linear, 30 for mlp]" in text
+    assert "130 interrupted" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--epochs abc", "--epochs: expected an integer, 1 or more, got 'abc'"),
+        ("--epochs 0", "--epochs: expected an integer, 1 or more, got 0"),
+        ("--epochs 1.5", "--epochs: expected an integer, 1 or more, got '1.5'"),
+        ("--learning-rate nan", "--learning-rate: expected a finite number above 0, got nan"),
+        ("--learning-rate -1", "--learning-rate: expected a finite number above 0, got -1.0"),
+        ("--model cnn", "--model: expected 'linear' or 'mlp', got 'cnn'"),
+        ("--optimizer lion", "--optimizer: expected 'sgd' or 'adam' or 'adamw', got 'lion'"),
+        (
+            "--model mlp --data tutorial",
+            "--data: expected 'digits' with the model 'mlp', got 'tutorial'",
+        ),
+        ("--hidden 8", "--hidden: expected nothing with the model 'linear', got 8"),
+        (
+            "--model mlp --batch-size 1438",
+            "--batch-size: expected an integer from 1 to 1437 (the examples in digits), got 1438",
+        ),
+        (
+            "--microbatches 21",
+            "--microbatches: expected an integer from 1 to 20 (the batch size), got 21",
+        ),
+        ("--seed -1", "--seed: expected an integer from 0 to 4294967295, got -1"),
+        ("--bogus", "No such option: --bogus (see --help)"),
+        ("--seed", "Option '--seed' requires an argument. (see --help)"),
+        ("more", "Got unexpected extra argument(s) (more) (see --help)"),
+        (
+            "--metrics no/such/folder",
+            "--metrics: expected a file that can be written, got 'no/such/folder' "
+            "(No such file or directory)",
+        ),
+        (
+            "--metrics .",
+            "--metrics: expected a file that can be written, got '.' (Is a directory)",
+        ),
+    ],
+)
+def test_bad_arguments_are_one_line_and_status_2(command, arguments, message):
+    # click says "argument", typer's copy of it "argument(s)".
+    status, out, err = command(*arguments.split())
+
+    assert (status, out) == (2, "")
+    assert err.replace("argument (", "argument(s) (") == f"{NAME}: error: {message}\n"
+
+
+def test_a_run_that_diverges_is_one_line_and_status_1(command, tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    status, out, err = command("--learning-rate", "100", "--metrics", str(path))
+
+    assert status == 1
+    assert out.splitlines()[-1] == "epoch: 7, loss: inf"
+    assert err.splitlines()[1:] == [
+        f"{NAME}: error: training diverged in epoch 7: the loss was inf, and not all parameters "
+        "are finite after it; try a learning rate below 100"
+    ]
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert (last["status"], last["epochs"], last["loss"]) == ("diverged", 7, None)
+
+
+@pytest.mark.parametrize("package", ["typer", "sklearn"])
+def test_a_missing_extra_is_one_line_that_says_what_to_install(monkeypatch, command, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "functional_ad.training._cli", raising=False)
+    monkeypatch.delitem(sys.modules, "functional_ad.training._run", raising=False)
+
+    status, out, err = command("--model", "mlp")
+
+    name = {"sklearn": "scikit-learn"}.get(package, package)
+    assert (status, out) == (2, "")
+    assert err == (
+        f"{NAME}: error: {name} is not installed: pip install 'functional-ad[training]'\n"
+    )
+
+
+def test_without_a_device_it_is_one_line_and_status_1(monkeypatch, command):
+    def no_device():
+        raise RuntimeError("Unable to initialize\n backend 'none'")
+
+    monkeypatch.setattr("jax.devices", no_device)
+
+    assert command() == (
+        1,
+        "",
+        f"{NAME}: error: JAX finds no device to train on: Unable to initialize backend 'none'\n",
+    )
+
+
+def test_importing_the_package_imports_none_of_the_extra():
+    code = (
+        "import sys, functional_ad.training\n"
+        "print(*{'typer', 'rich', 'sklearn', 'torch', 'comparisons'} & set(sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120
+    )
+
+    assert ended.stdout.strip() == ""

@@ -1,0 +1,63 @@
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functional_ad.training import MissingExtraError
+from functional_ad.training._config import TRAINING_EXAMPLES
+from functional_ad.training._data import load_data, plan_batches
+
+
+def test_tutorial_data_are_what_torch_draws_with_seed_21():
+    train, test = load_data("tutorial")
+
+    assert train.inputs.tolist() == [2, 4, 1, 1, 1, 1, 1, 4, 1, 3, 4, 2, 3, 1, 3, 4, 1, 2, 2, 2]
+    assert train.targets.tolist() == [2, 3, 3, 1, 3, 1, 3, 1, 4, 1, 4, 1, 1, 2, 2, 3, 2, 3, 3, 3]
+    assert train.inputs.dtype == train.targets.dtype == np.float32
+    assert test is None
+    assert len(train.inputs) == TRAINING_EXAMPLES["tutorial"]
+
+
+def test_digits_are_split_by_class_and_always_in_the_same_way():
+    pytest.importorskip("sklearn")
+    train, test = load_data("digits")
+    again, _ = load_data("digits")
+
+    assert len(train.inputs) == TRAINING_EXAMPLES["digits"]
+    assert len(train.inputs) + len(test.inputs) == 1797
+    assert 0 <= train.inputs.min() < train.inputs.max() <= 1
+    shares = [np.bincount(part.targets) / len(part.targets) for part in (train, test)]
+    # A class has at most one example more on one side than its share: 1 of 360.
+    np.testing.assert_allclose(*shares, atol=1 / 360)
+    np.testing.assert_array_equal(train.inputs, again.inputs)
+    seen = {image.tobytes() for image in train.inputs}
+    assert not any(image.tobytes() in seen for image in test.inputs)
+
+
+def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+
+    text = r"^scikit-learn is not installed: pip install 'functional-ad\[training\]'$"
+    with pytest.raises(MissingExtraError, match=text):
+        load_data("digits")
+
+
+@given(st.data())
+def test_a_plan_has_every_example_once_and_no_batch_too_large(data):
+    examples = data.draw(st.integers(1, 60))
+    batch_size = data.draw(st.integers(1, examples))
+    microbatches = data.draw(st.integers(1, batch_size))
+
+    plan = plan_batches(examples, batch_size, microbatches)
+
+    assert plan.positions.shape == plan.real.shape
+    assert plan.real.shape[1] % microbatches == 0
+    assert plan.real.shape[1] < batch_size + microbatches
+    assert plan.positions[plan.real].tolist() == list(range(examples))
+    counts = plan.real.sum(axis=1)
+    assert (counts[:-1] == batch_size).all()
+    assert 1 <= counts[-1] <= batch_size
+    # The shares are float32: each is right to half a unit in the last place.
+    np.testing.assert_allclose(plan.shares, counts / examples, rtol=1e-7)
