@@ -16,7 +16,14 @@ INSTALL = "pip install 'functional-ad[training]'"
 
 
 class TrainingError(FunctionalADError):
-    """Base of every error of a training run."""
+    """Base of every error of a training run.
+
+    Example:
+        >>> from functional_ad import FunctionalADError
+        >>> from functional_ad.training import ConfigError, TrainingError
+        >>> issubclass(ConfigError, TrainingError), issubclass(TrainingError, FunctionalADError)
+        (True, True)
+    """
 
 
 class ConfigError(TrainingError, ValueError):
@@ -57,6 +64,11 @@ class MissingExtraError(TrainingError, ImportError):
 
     Attributes:
         package: The package that is missing.
+
+    Example:
+        >>> from functional_ad.training import MissingExtraError
+        >>> print(MissingExtraError("scikit-learn"))
+        scikit-learn is not installed: pip install 'functional-ad[training]'
     """
 
     def __init__(self, package: str) -> None:
@@ -72,6 +84,14 @@ class DivergedError(TrainingError, ArithmeticError):
     Attributes:
         epoch: The epoch in which it was seen, counted from 1.
         loss: That epoch's loss, which may be finite still when a parameter is not.
+
+    Example:
+        >>> from functional_ad.training import Config, DivergedError, train
+        >>> try:
+        ...     train(Config(learning_rate=100.0))
+        ... except DivergedError as error:
+        ...     print(error.epoch, error.loss)
+        8 inf
     """
 
     def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:

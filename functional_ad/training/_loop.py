@@ -65,6 +65,12 @@ class Epoch:
         test_accuracy: Share of the test examples that are classified rightly after the epoch, 0 to
             1; None where there are no test examples.
         seconds: How long the epoch took, the first one with its compilation.
+
+    Example:
+        >>> from functional_ad.training import Config, train
+        >>> epoch = train(Config(epochs=1)).epochs[0]
+        >>> epoch.number, epoch.loss, epoch.test_accuracy
+        (1, 5.75, None)
     """
 
     number: int
@@ -82,6 +88,14 @@ class Result:
         epochs: Each epoch, in order.
         params: The parameters after the last update.
         grads: The gradients of the last update, what PyTorch's ``.grad`` holds at the end.
+
+    Example:
+        >>> from functional_ad.training import train
+        >>> result = train()
+        >>> {name: round(float(value), 4) for name, value in result.params.items()}
+        {'a': 0.1832, 'b': 1.8135}
+        >>> {name: round(float(value), 4) for name, value in result.grads.items()}
+        {'a': 0.0792, 'b': -0.1857}
     """
 
     config: Config
