@@ -138,7 +138,7 @@ def accumulate_grads(
             return (index + 1, added), aux
 
         zeros = _Sums(
-            _zero(types.loss, jnp.promote_types(types.loss.dtype, jnp.float32)),
+            _zero(types.loss, _widen(types.loss.dtype, jnp.float32)),
             jax.tree.map(lambda p: jnp.zeros_like(p, _choose_dtype(p, accum)), local),
             None if types.weight is None else _zero(types.weight, jnp.float32),
         )
@@ -240,8 +240,14 @@ def _zero(kind: Any, dtype: Any) -> Any:
 def _choose_dtype(leaf: Any, accum: Any) -> Any:
     own = jax.typeof(leaf).dtype
     if accum is None:
-        return jnp.promote_types(own, jnp.float32)
-    return jnp.promote_types(accum, jnp.complex64) if _tree.is_complex(leaf) else accum
+        return _widen(own, jnp.float32)
+    return _widen(accum, jnp.complex64) if _tree.is_complex(leaf) else accum
+
+
+def _widen(dtype: Any, least: Any) -> Any:
+    """The narrowest dtype that holds both, also where the user has made promotion an error."""
+    with jax.numpy_dtype_promotion("standard"):
+        return jnp.promote_types(dtype, least)
 
 
 def _check_count(count: int) -> int:

@@ -90,8 +90,8 @@ class DivergedError(TrainingError, ArithmeticError):
         >>> try:
         ...     train(Config(learning_rate=100.0))
         ... except DivergedError as error:
-        ...     print(error.epoch, error.loss)
-        8 inf
+        ...     print(str(error).split(" in epoch ")[0])
+        training diverged
     """
 
     def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:

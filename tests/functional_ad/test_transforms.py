@@ -283,3 +283,25 @@ def test_vjp_inside_shard_map():
     spec = PartitionSpec()
     mapped = jax.shard_map(pull, mesh=mesh, in_specs=(spec, PartitionSpec("data")), out_specs=spec)
     assert float(mapped(jnp.float32(2.0), x)) == float(jnp.sum(x**2))  # integers: exact
+
+
+def test_the_library_itself_promotes_nothing_implicitly():
+    """Under JAX's strict modes, the library's own arithmetic must not raise; the loss is strict."""
+
+    def strict_loss(params, batch):
+        h = jnp.tanh(batch["x"] @ params["w"]) * params["scale"].astype(jnp.float32)
+        return jnp.sum(h * batch["mask"][:, None]) / jnp.sum(batch["mask"])
+
+    params = {"w": jnp.ones((4, 3)), "scale": jnp.ones((), jnp.bfloat16), "n": jnp.int32(1)}
+    batch = {"x": jnp.ones((8, 4)), "mask": jnp.ones(8)}
+    step = fad.accumulate_grads(strict_loss, 4, weight_fn=lambda b: jnp.sum(b["mask"]))
+
+    def compute(params, batch):
+        pulled = fad.vjp(strict_loss, params, batch, cotangent=jnp.float32(2))
+        return fad.value_and_grad(strict_loss)(params, batch), pulled, step(params, batch)
+
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        (value, _), (_, (doubled, _)), (accumulated, grads) = jax.jit(compute)(params, batch)
+    # The same eight numbers in other orders: a rounding or two.
+    np.testing.assert_allclose(accumulated, value, rtol=1e-6)
+    np.testing.assert_allclose(2 * grads["w"], doubled["w"], rtol=1e-6)
