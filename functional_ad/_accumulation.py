@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import operator
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, get_args
@@ -16,19 +17,28 @@ from jaxtyping import PyTree
 from functional_ad import _tree
 from functional_ad._compat import varying_axes
 from functional_ad._control import require_grad_enabled
-from functional_ad._errors import ArgumentError, MicrobatchError, explain
+from functional_ad._errors import ArgumentError, MicrobatchError, OutputError, explain
 from functional_ad._gradients import differentiate
 from functional_ad._leaves import Where, partition, select_for
+from functional_ad._microbatches import split_batch, split_key
 
 Reduction = Literal["mean", "sum"]
 
 
 class _Sums(NamedTuple):
-    """What is carried from one microbatch to the next."""
+    """What is carried from one microbatch to the next, weighted and in the dtypes of the sums."""
 
     loss: Any
     grads: PyTree
     weight: Any  # None unless the microbatches are weighted
+
+
+class _Contribution(NamedTuple):
+    """What one microbatch gives."""
+
+    sums: _Sums
+    aux: PyTree
+    value: Any  # the loss as it was returned
 
 
 def accumulate_grads(
@@ -48,25 +58,30 @@ def accumulate_grads(
     through one ``jax.lax.scan`` that starts at zero, so there is nothing to zero or to forget. The
     result is that of ``value_and_grad`` on the whole batch, in the memory of one microbatch.
 
-    Microbatch i of n holds the examples i, i + n, i + 2n, ... With a batch that is sharded over
-    devices, each device so keeps its own examples. Inside ``jax.shard_map``, gradients of
-    parameters that do not vary over the mesh are summed over it once, after the last microbatch
-    (PyTorch's ``DistributedDataParallel.no_sync``), as ``jax.grad`` would once per microbatch.
+    Microbatch i of n holds the examples i, i + n, i + 2n, ... With a batch that is sharded over its
+    examples, each device so keeps its own, if the devices divide a microbatch. Inside
+    ``jax.shard_map``, gradients of parameters that do not vary over the mesh are summed over it, as
+    by ``jax.grad``, but once: after the last microbatch, not after each (PyTorch's ``no_sync``).
+    They are summed, where ``DistributedDataParallel`` averages, and the loss is each device's own.
+
+    Call the result under ``jax.jit``: outside of it, every call traces and compiles anew.
 
     Args:
         loss: ``loss(params, microbatch)``, or ``loss(params, microbatch, key)`` if a key is given;
-            returns a real scalar, or ``(scalar, aux)`` if ``has_aux``. It is traced once.
+            returns a real scalar, or ``(scalar, aux)`` if ``has_aux``. A call traces it once
+            (inside ``shard_map`` twice).
         num_microbatches: In how many parts to take the batch. Must divide its leading axis.
         where: The leaves of ``params`` to differentiate, as for ``select``.
         reduction: How ``loss`` reduces over its examples, and so how the parts are put together:
             ``"mean"`` or ``"sum"``.
-        weight_fn: With ``"mean"``: gives a microbatch's weight, a real scalar such as its number
-            of unmasked tokens. Where ``loss`` is a mean over those, the result is the mean over all
-            of the batch's. A microbatch of weight 0 adds nothing even if its loss is NaN; if all
-            weights are 0, loss and gradients are 0. Left out, all microbatches weigh the same.
-        has_aux: Whether ``loss`` returns a pair of the loss and anything else.
-        accum_dtype: In which dtype gradients are summed. None means float32 for float16 and
-            bfloat16 gradients, and their own dtype for others.
+        weight_fn: With ``"mean"``: gives a microbatch's weight, a real scalar that is not negative,
+            such as its number of unmasked tokens. Where ``loss`` is a mean over those, the result
+            is the mean over all of the batch's. A microbatch of weight 0 adds nothing even if its
+            loss is NaN; if all weights are 0, loss and gradients are 0. Left out, all microbatches
+            weigh the same.
+        has_aux: Whether ``loss`` returns a pair of the loss and a tree of arrays or numbers.
+        accum_dtype: In which dtype gradients are summed, times their weights if there are any. None
+            means float32 for float16 and bfloat16 gradients, and their own dtype for others.
 
     Returns:
         A function ``(params, batch, key=None)`` that returns ``(loss, grads)``, or
@@ -76,10 +91,11 @@ def accumulate_grads(
 
     Raises:
         MicrobatchError: ``num_microbatches`` is not positive or does not divide the batch, leaves
-            of the batch have no or different leading axes, or a weight is not a real scalar.
-        ArgumentError: ``reduction``, ``weight_fn`` or ``accum_dtype`` is of no use.
+            of the batch are no arrays or have no or different leading axes, or a weight is not a
+            real scalar.
+        ArgumentError: ``reduction``, ``weight_fn``, ``accum_dtype`` or ``key`` is of no use.
         SelectionError, LeafTypeError: As ``select``.
-        OutputError: As ``value_and_grad``.
+        OutputError: As ``value_and_grad``; or ``aux`` holds what is no array or number.
         GradModeError: Gradients are off.
 
     Example:
@@ -105,11 +121,10 @@ def accumulate_grads(
         require_grad_enabled("accumulate_grads")
         mask = select_for("functional_ad.accumulate_grads(where=...)", params, where)
         diff, rest = partition(params, mask)
-        stacked = _split_batch(batch, count)
-        keys = None if key is None else jax.random.split(key, count)
-        local, mesh_axes = _make_varying(diff, (stacked, keys))
+        stacked = split_batch(batch, count)
+        keys = None if key is None else split_key(key, count)
 
-        def contribute(diff: PyTree, stacked: PyTree, index: Any, key: Any) -> tuple[_Sums, Any]:
+        def contribute(diff: PyTree, stacked: PyTree, index: Any, key: Any) -> _Contribution:
             microbatch = jax.tree.map(
                 lambda x: lax.dynamic_index_in_dim(x, index, axis=1, keepdims=False), stacked
             )
@@ -123,47 +138,47 @@ def accumulate_grads(
             )
             value, aux = value if has_aux else (value, None)
             weight = None if weight_fn is None else _check_weight(weight_fn(microbatch))
-            return _Sums(value, grads, weight), aux
+            return _Contribution(_weigh(value, grads, weight, accum), _check_aux(aux), value)
 
         # Inlined, the jit leaves no trace in the program; it is here so that the loss is traced
         # once, for the types of the sums and for the loop together.
         once = jax.jit(contribute, inline=True)
-        first_key = None if keys is None else keys[0]
-        types, _ = jax.eval_shape(once, local, stacked, jnp.int32(0), first_key)
+        first = (stacked, jnp.int32(0), None if keys is None else keys[0])
+        types = jax.eval_shape(once, diff, *first)
+        local, postponed = _postpone_sums(diff, types.value)
+        if postponed:
+            types = jax.eval_shape(once, local, *first)
 
         def add(carry: tuple[Any, _Sums], key: Any) -> tuple[tuple[Any, _Sums], Any]:
             index, sums = carry  # counted here: an array of indices would grow with the count
-            part, aux = once(local, stacked, index, key)
-            added = jax.tree.map(lambda a, b: a + b.astype(a.dtype), sums, _weigh(part, sums))
-            return (index + 1, added), aux
+            part = once(local, stacked, index, key)
+            return (index + 1, jax.tree.map(jnp.add, sums, part.sums)), part.aux
 
-        zeros = _Sums(
-            _zero(types.loss, _widen(types.loss.dtype, jnp.float32)),
-            jax.tree.map(lambda p: jnp.zeros_like(p, _choose_dtype(p, accum)), local),
-            None if types.weight is None else _zero(types.weight, jnp.float32),
-        )
+        zeros = jax.tree.map(_make_zero, types.sums)
         (_, sums), aux = lax.scan(add, (jnp.int32(0), zeros), keys, length=count)
         sums = _reduce(sums, count if reduction == "mean" else None)
-        if mesh_axes:
-            sums = sums._replace(grads=lax.psum(sums.grads, mesh_axes))
-        value = sums.loss.astype(types.loss.dtype)
-        grads = jax.tree.map(lambda g, p: g.astype(jax.typeof(p).dtype), sums.grads, diff)
+        totals = _sum_over_mesh(sums.grads, postponed)
+        value = sums.loss.astype(types.value.dtype)
+        grads = jax.tree.map(lambda g, p: g.astype(jax.typeof(p).dtype), totals, diff)
         return ((value, aux) if has_aux else value), grads
 
     return accumulated
 
 
-def _weigh(part: _Sums, sums: _Sums) -> _Sums:
-    """A microbatch's loss and gradients times its weight; zeros, not NaN, where that is 0."""
-    if part.weight is None:
-        return part
-    weight = part.weight.astype(jnp.float32)
+def _weigh(loss: Any, grads: PyTree, weight: Any, accum: Any) -> _Sums:
+    """A microbatch's part of the sums: zeros, not NaN, where its weight is 0."""
 
-    def scale(x: Any, total: Any) -> Any:
-        weighted = x.astype(total.dtype) * weight.astype(total.dtype)
+    def scale(x: Any, dtype: Any) -> Any:
+        if weight is None:
+            return x.astype(dtype)
+        weighted = x.astype(dtype) * weight.astype(dtype)
         return jnp.where(weight == 0, jnp.zeros_like(weighted), weighted)
 
-    return _Sums(scale(part.loss, sums.loss), jax.tree.map(scale, part.grads, sums.grads), weight)
+    return _Sums(
+        scale(loss, _widen(loss.dtype, jnp.float32)),
+        jax.tree.map(lambda g: scale(g, _choose_dtype(g, accum)), grads),
+        weight,
+    )
 
 
 def _reduce(sums: _Sums, count: int | None) -> _Sums:
@@ -177,64 +192,38 @@ def _reduce(sums: _Sums, count: int | None) -> _Sums:
     return _Sums(loss, grads, sums.weight)
 
 
-def _split_batch(batch: PyTree, count: int) -> PyTree:
-    """Each leaf with its leading axis as (examples of a microbatch, microbatches)."""
-    pairs = _tree.flatten_paths(batch)
-    lengths = {np.shape(leaf)[0] for _, leaf in pairs if np.ndim(leaf)}
-    if len(lengths) != 1 or not all(np.ndim(leaf) for _, leaf in pairs):
-        raise MicrobatchError(
-            explain(
-                "`functional_ad.accumulate_grads(...)(params, batch)` needs one leading axis.",
-                expected="arrays whose first axis is the same number of examples",
-                got=[_tree.name_leaf(path, leaf) for path, leaf in pairs] or "no leaves",
-                fix="Close over what is not an example, instead of putting it into `batch`.",
-            )
-        )
-    (length,) = lengths
-    if length == 0 or length % count:
-        near = " or ".join(map(str, _find_divisors(length, count))) or "a batch with examples"
-        raise MicrobatchError(
-            explain(
-                "`functional_ad.accumulate_grads(num_microbatches=...)` must divide the batch.",
-                expected=f"a divisor of {length}, the length of the leading axis",
-                got=str(count),
-                fix=f"Choose {near}, or pad the batch and mask the padding with `weight_fn`.",
-            )
-        )
+def _postpone_sums(diff: PyTree, loss: Any) -> tuple[PyTree, list[tuple[str, ...]]]:
+    """Parameters that vary over the mesh axes that the loss does, and the axes that that took.
 
-    def split(leaf: Any) -> Any:
-        x = jnp.asarray(leaf)
-        return x.reshape(length // count, count, *x.shape[1:])
-
-    return jax.tree.map(split, batch)
-
-
-def _find_divisors(length: int, count: int) -> list[int]:
-    """The divisors of ``length`` next to ``count``, below and above."""
-    divisors = [d for d in range(1, length + 1) if length % d == 0]
-    below, above = [d for d in divisors if d < count], [d for d in divisors if d > count]
-    return below[-1:] + above[:1]
-
-
-def _make_varying(diff: PyTree, data: PyTree) -> tuple[PyTree, tuple[str, ...]]:
-    """Parameters that vary over every mesh axis that the data do, and the axes they did not.
-
-    Inside ``shard_map``, a gradient for parameters that do not vary over an axis is summed over it;
-    for parameters made to vary it stays local, so that one sum after the loop is enough.
+    Inside ``shard_map``, a gradient for a parameter that does not vary over an axis is summed over
+    it, in every microbatch; for one that is made to vary it stays local, and one sum after the loop
+    is enough. Where the loss does not vary, since it sums over the axis itself, so must it stay.
     """
-    data_axes: frozenset[str] = frozenset().union(*map(varying_axes, jax.tree.leaves(data)))
-    own_axes: frozenset[str] = frozenset().union(*map(varying_axes, jax.tree.leaves(diff)))
-    missing = tuple(sorted(data_axes - own_axes))
-    if not missing:
-        return diff, ()
-    return jax.tree.map(lambda p: lax.pcast(p, missing, to="varying"), diff), missing
+    leaves, treedef = jax.tree.flatten(diff)
+    axes = [tuple(sorted(varying_axes(loss) - varying_axes(leaf))) for leaf in leaves]
+    cast = [
+        lax.pcast(leaf, missing, to="varying") if missing else leaf
+        for leaf, missing in zip(leaves, axes, strict=True)
+    ]
+    return jax.tree.unflatten(treedef, cast), axes if any(axes) else []
 
 
-def _zero(kind: Any, dtype: Any) -> Any:
-    """A scalar zero that varies over the mesh axes that ``kind`` does."""
-    zero = jnp.zeros((), dtype)
-    axes = tuple(sorted(kind.manual_axis_type.varying)) if kind.manual_axis_type else ()
-    return lax.pcast(zero, axes, to="varying") if axes else zero
+def _sum_over_mesh(grads: PyTree, postponed: list[tuple[str, ...]]) -> PyTree:
+    """Sums each gradient over its axes, those of the same axes together."""
+    leaves, treedef = jax.tree.flatten(grads)
+    for axes in sorted({axes for axes in postponed if axes}):
+        places = [i for i, own in enumerate(postponed) if own == axes]
+        sums = lax.psum([leaves[i] for i in places], axes)
+        for i, total in zip(places, sums, strict=True):
+            leaves[i] = total
+    return jax.tree.unflatten(treedef, leaves)
+
+
+def _make_zero(kind: Any) -> Any:
+    """Zeros of a type: shape, dtype, sharding and the mesh axes that it varies over."""
+    zero = jnp.zeros_like(kind)
+    missing = tuple(sorted(varying_axes(kind) - varying_axes(zero)))
+    return lax.pcast(zero, missing, to="varying") if missing else zero
 
 
 def _choose_dtype(leaf: Any, accum: Any) -> Any:
@@ -250,9 +239,27 @@ def _widen(dtype: Any, least: Any) -> Any:
         return jnp.promote_types(dtype, least)
 
 
+def _check_aux(aux: PyTree) -> PyTree:
+    wrong = [
+        _tree.name_leaf(path, leaf)
+        for path, leaf in _tree.flatten_paths(aux)
+        if not isinstance(leaf, jax.Array | np.ndarray | np.generic | numbers.Number)
+    ]
+    if wrong:
+        raise OutputError(
+            explain(
+                "`functional_ad.accumulate_grads(has_aux=True)` stacks what `loss` returns as aux.",
+                expected="a tree of arrays and numbers",
+                got=wrong,
+                fix="Leave it out of `aux`: it is the same for each microbatch.",
+            )
+        )
+    return aux
+
+
 def _check_count(count: int) -> int:
     try:
-        number = operator.index(count)
+        number = 0 if isinstance(count, bool) else operator.index(count)
     except TypeError:
         number = 0
     if number < 1:
@@ -289,15 +296,19 @@ def _check_reduction(reduction: str, weight_fn: object) -> None:
 
 
 def _check_accum_dtype(accum_dtype: DTypeLike) -> Any:
-    dtype = jnp.dtype(accum_dtype)
-    real = jnp.issubdtype(dtype, jnp.floating)
-    wide = real and dtype.itemsize > jnp.result_type(float).itemsize  # float32 without x64
-    if wide or not real:
+    try:
+        dtype = jnp.dtype(accum_dtype)
+    except TypeError:
+        dtype = None
+    real = dtype is not None and jnp.issubdtype(dtype, jnp.floating)
+    widest = jnp.result_type(float).itemsize  # float32 without jax_enable_x64
+    if dtype is None or not real or dtype.itemsize > widest:
+        off = ", with jax_enable_x64 off" if real and widest < 8 else ""
         raise ArgumentError(
             explain(
                 "`functional_ad.accumulate_grads(accum_dtype=...)` must be a real floating dtype.",
                 expected="float32, or float64 with jax_enable_x64 set, or a narrower one",
-                got=f"{dtype}" + (", with jax_enable_x64 off" if wide else ""),
+                got=f"{_tree.describe_value(accum_dtype) if dtype is None else dtype}{off}",
                 fix="Leave it out for float32 sums of float16 and bfloat16 gradients.",
             )
         )
@@ -305,14 +316,19 @@ def _check_accum_dtype(accum_dtype: DTypeLike) -> Any:
 
 
 def _check_weight(weight: Any) -> Any:
-    real = not _tree.is_complex(weight)
-    if not jax.tree_util.all_leaves([weight]) or np.shape(weight) != () or not real:
+    """The weight as an array of at least float32."""
+    kinds = (jnp.bool_, jnp.integer, jnp.floating)
+    dtype = getattr(weight, "dtype", type(weight))
+    number = isinstance(weight, bool | int | float | np.generic | jax.Array | np.ndarray)
+    if not number or np.shape(weight) or not any(jnp.issubdtype(dtype, k) for k in kinds):
+        pairs = _tree.flatten_paths(weight, _tree.is_none)
         raise MicrobatchError(
             explain(
                 "`functional_ad.accumulate_grads(weight_fn=...)` must return a real scalar.",
                 expected="a number, or an array of shape ()",
-                got=[_tree.name_leaf(path, leaf) for path, leaf in _tree.flatten_paths(weight)],
+                got=[_tree.name_leaf(path, leaf) for path, leaf in pairs],
                 fix="Sum the weights of the microbatch's examples, e.g. `jnp.sum(mask)`.",
             )
         )
-    return jnp.asarray(weight, jnp.float32)
+    array = jnp.asarray(weight)
+    return array.astype(_widen(array.dtype, jnp.float32))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import inspect
+import numbers
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
 
 import jax
+import numpy as np
 from jax import lax
 
 from functional_ad import _tree
@@ -16,10 +20,12 @@ from functional_ad._errors import ArgumentError, GradModeError, explain
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_MISSING: Any = None  # so that `@no_grad()`, PyTorch's way to write it, gets an answer
+
 _mode = jax.make_user_context(default_value=True)
 
 
-def no_grad(fn: Callable[P, R]) -> Callable[P, R]:
+def no_grad(fn: Callable[P, R] = _MISSING) -> Callable[P, R]:
     """Makes a function whose result is a constant as far as gradients are concerned.
 
     PyTorch's ``torch.no_grad`` is a decorator, a ``with`` block and a mode of the thread: what runs
@@ -29,8 +35,9 @@ def no_grad(fn: Callable[P, R]) -> Callable[P, R]:
     flow, callbacks and strings in its arguments go on working. For single values write
     ``jax.lax.stop_gradient(value)``, which is also PyTorch's ``detach``.
 
-    Out of reach are gradients that leave by a side effect: a list that ``fn`` appends to, or a
-    ``jax.Ref`` that it writes.
+    Trees come in and go out as copies: where PyTorch code updates parameters in place under
+    ``no_grad``, return the new ones. Out of reach are gradients that leave by a side effect: a list
+    that ``fn`` appends to, or a ``jax.Ref`` that it writes.
 
     Args:
         fn: A function of pytrees. Not a generator, coroutine or class, whose work begins only after
@@ -40,8 +47,8 @@ def no_grad(fn: Callable[P, R]) -> Callable[P, R]:
         A function with the signature and the values of ``fn``, and zero derivatives.
 
     Raises:
-        ArgumentError: ``fn`` is not such a function, or (when called) returns a function or an
-            iterator, through which a gradient could pass.
+        ArgumentError: ``fn`` is not such a function, or (when called) returns what is no tree of
+            arrays, numbers and text: a gradient could pass through it unseen.
 
     Example:
         >>> @no_grad
@@ -61,14 +68,15 @@ def no_grad(fn: Callable[P, R]) -> Callable[P, R]:
     def constant(*args: P.args, **kwargs: P.kwargs) -> R:
         stopped_args, stopped_kwargs = _stop((args, kwargs))
         result = call(*stopped_args, **stopped_kwargs)
-        for path, leaf in _tree.flatten_paths(result, _is_iterator):
-            if callable(leaf) or _is_iterator(leaf):
+        for path, leaf in _tree.flatten_paths(result, _is_opaque):
+            if not isinstance(leaf, _VALUES):
                 raise ArgumentError(
                     explain(
                         "`functional_ad.no_grad(fn)` needs a function that returns values.",
-                        expected="arrays, numbers and other data",
+                        expected="a tree of arrays, numbers and text",
                         got=_tree.name_leaf(path, leaf),
-                        fix="Return what it computes: a gradient could pass through it unseen.",
+                        fix="Return what it computes or holds: a gradient could pass through it "
+                        "unseen.",
                     )
                 )
         return _stop(result)
@@ -77,16 +85,19 @@ def no_grad(fn: Callable[P, R]) -> Callable[P, R]:
 
 
 class set_grad_enabled:  # noqa: N801 - PyTorch's name, and used like a function
-    """Allows or forbids this library's gradients in this thread, at once or for a ``with`` block.
+    """Allows or forbids this library's gradients: at once, for a ``with`` block, or a function.
 
     PyTorch's ``torch.set_grad_enabled`` decides whether operations are recorded; with it off,
     ``backward`` raises. Here ``value_and_grad``, ``vjp`` and ``accumulate_grads`` raise: a guard
     for code that must not differentiate, such as evaluation. As in PyTorch it holds for the current
-    thread, takes effect at once, and is undone only at the end of a ``with`` block; as there, be
-    careful with the global form. It is part of the key of JAX's caches, so a function that was
-    jitted while gradients were on is traced anew, and raises, when they are off. JAX's own
-    transforms know nothing of it: ``jax.grad`` goes on working, and a program compiled ahead of
-    time is what it was when it was compiled.
+    thread (which the tasks of asyncio share), takes effect at once, and is undone only at the end
+    of a ``with`` block; as there, be careful with the global form. As a decorator it holds during
+    each call.
+
+    It is part of the key of JAX's caches, so a function that was jitted while gradients were on is
+    traced anew, and raises, when they are off. JAX's own transforms know nothing of it:
+    ``jax.grad`` goes on working, and a program compiled ahead of time is what it was when it was
+    compiled.
 
     Args:
         mode: Whether gradients may be taken.
@@ -117,14 +128,29 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's name, and used like a function
                 )
             )
         self._mode = mode
-        self._entered = _mode(mode)
-        self._entered.__enter__()  # at once: PyTorch's takes effect without a `with`, too
+        self._context: AbstractContextManager[Any] | None = None
+        self.__enter__()  # at once: PyTorch's takes effect without a `with`, too
 
     def __enter__(self) -> None:
-        pass
+        if self._context is None:
+            self._context = _mode(self._mode)
+            self._context.__enter__()
 
-    def __exit__(self, *exc_info: object) -> None:
-        self._entered.__exit__(*exc_info)
+    def __exit__(self, *exc_info: Any) -> None:
+        if self._context is not None:
+            self._context.__exit__(*exc_info)
+            self._context = None
+
+    def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
+        """As a decorator it holds during each call of ``fn``, and not until then."""
+        self.__exit__(None, None, None)
+
+        @functools.wraps(fn)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            with set_grad_enabled(self._mode):
+                return fn(*args, **kwargs)
+
+        return call
 
     def __repr__(self) -> str:
         return f"set_grad_enabled({self._mode})"
@@ -167,8 +193,16 @@ def _stop(tree: Any) -> Any:
     return jax.tree.map(lambda x: lax.stop_gradient(x) if isinstance(x, jax.Array) else x, tree)
 
 
-def _is_iterator(leaf: object) -> bool:
-    return isinstance(leaf, Iterator)
+# What a derivative cannot hide in. Anything else that is a leaf might hold a traced array.
+_VALUES = (
+    *(jax.Array, np.ndarray, np.generic, numbers.Number),
+    *(np.dtype, jax.ShapeDtypeStruct, str, bytes, enum.Enum),
+)
+
+
+def _is_opaque(node: object) -> bool:
+    """Nodes that are not to be looked into: JAX takes a Partial apart but not what it calls."""
+    return isinstance(node, Iterator | jax.tree_util.Partial)
 
 
 def _check_function(fn: object) -> None:

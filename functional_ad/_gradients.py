@@ -155,6 +155,8 @@ def vjp(
 
 def _check_argnum(argnum: int) -> int:
     try:
+        if isinstance(argnum, bool):
+            raise TypeError
         return operator.index(argnum)
     except TypeError:
         raise ArgumentError(
@@ -211,6 +213,7 @@ def _check_loss(name: str, loss: Any) -> None:
 
 def _check_cotangent(output: PyTree, cotangent: PyTree) -> list[Any]:
     """The cotangents of the floating-point leaves of ``output``, in order."""
+    output = jax.tree.map(lambda x: jnp.asarray(x) if _tree.is_differentiable(x) else x, output)
     outputs = _tree.flatten_paths(output, _tree.is_none)
     floats = [(path, leaf) for path, leaf in outputs if _tree.is_differentiable(leaf)]
     if not floats:
@@ -255,11 +258,7 @@ def _check_cotangent(output: PyTree, cotangent: PyTree) -> list[Any]:
                 fix="Build it with `jnp.ones_like(output)`, or cast it with `.astype`.",
             )
         )
-    return [
-        jnp.asarray(ct, jnp.asarray(leaf).dtype)
-        for (_, leaf), ct in pairs
-        if _tree.is_differentiable(leaf)
-    ]
+    return [jnp.asarray(ct, leaf.dtype) for (_, leaf), ct in pairs if _tree.is_differentiable(leaf)]
 
 
 def _default_cotangent(output: PyTree, floats: list[tuple[str, Any]]) -> Any:
@@ -287,8 +286,9 @@ def _fits(leaf: Any, cotangent: Any) -> bool:
         return (
             np.shape(leaf) == () and isinstance(cotangent, weak) and not isinstance(cotangent, bool)
         )
-    same_dtype = cotangent.dtype == jnp.asarray(leaf).dtype
-    return same_dtype and np.shape(cotangent) == np.shape(leaf)
+    if not isinstance(cotangent, jax.Array | np.ndarray | np.generic):
+        return False
+    return cotangent.dtype == leaf.dtype and cotangent.shape == leaf.shape
 
 
 def _describe_output(output: Any) -> list[str] | str:

@@ -24,9 +24,9 @@ def select(tree: PyTree, where: Where = None) -> PyTree:
     a misspelt name or an integer leaf is an error, where PyTorch code silently skips it.
 
     A path is written with slashes, as ``jax.tree_util.keystr(path, simple=True, separator="/")``
-    gives it. A pattern is compared with the path of each leaf and of each subtree above it: the
-    text itself first, then as a glob, in which ``*`` matches slashes too. So ``"encoder"`` selects
-    everything below ``encoder``, and ``"*/bias"`` every bias that is not at the top.
+    gives it. A pattern is the path of a leaf or of a subtree; if there is none of that path, it is
+    a glob for such paths, in which ``*`` matches slashes too. So ``"encoder"`` selects everything
+    below ``encoder``, and ``"*/bias"`` every bias that is not at the top.
 
     Args:
         tree: A pytree of arrays, scalars, ``jax.ShapeDtypeStruct``, strings...
@@ -188,7 +188,7 @@ def _match(argument: str, tree: PyTree, pairs: list[tuple[str, Any]], where: Whe
 
 
 def _match_patterns(argument: str, paths: list[str], patterns: Sequence[str]) -> list[bool]:
-    hits = [[_matches(path, pattern) for path in paths] for pattern in patterns]
+    hits = [_match_pattern(paths, pattern) for pattern in patterns]
     missed = [repr(p) for p, hit in zip(patterns, hits, strict=True) if not any(hit)]
     if missed:
         example = next((f", e.g. {path!r}" for path in paths if path), "")
@@ -203,9 +203,13 @@ def _match_patterns(argument: str, paths: list[str], patterns: Sequence[str]) ->
     return [any(column) for column in zip(*hits, strict=True)]
 
 
-def _matches(path: str, pattern: str) -> bool:
-    literal = path == pattern or path.startswith(pattern + "/")
-    return literal or any(fnmatch.fnmatchcase(path, glob) for glob in (pattern, pattern + "/*"))
+def _match_pattern(paths: list[str], pattern: str) -> list[bool]:
+    """As a path or the beginning of one; as a glob only if it is neither."""
+    literal = [path == pattern or path.startswith(pattern + "/") for path in paths]
+    if any(literal):
+        return literal
+    globs = (pattern, pattern + "/*")
+    return [any(fnmatch.fnmatchcase(path, glob) for glob in globs) for path in paths]
 
 
 def _ask(argument: str, predicate: Callable[[str, Any], object], path: str, leaf: Any) -> bool:
@@ -232,10 +236,10 @@ def _broadcast(argument: str, tree: PyTree, mask: PyTree) -> list[bool]:
     if wrong:
         raise ArgumentError(
             explain(
-                f"`{argument}` must hold Python booleans, since a selection is static.",
-                expected="True or False at each leaf",
+                f"`{argument}` must say statically which leaves are meant.",
+                expected="a path, a glob, a list of them, a predicate, or a tree of True and False",
                 got=wrong,
-                fix="Make it with `functional_ad.select(tree, where)`.",
+                fix="Make a tree of booleans with `functional_ad.select(tree, where)`.",
             )
         )
     try:
@@ -244,8 +248,8 @@ def _broadcast(argument: str, tree: PyTree, mask: PyTree) -> list[bool]:
         raise SelectionError(
             explain(
                 f"`{argument}` must have the structure of the tree, or of a prefix of it.",
-                expected=_tree.list_paths([path for path, _ in _tree.flatten_paths(tree)]),
-                got=_tree.list_paths([path for path, _ in _tree.flatten_paths(mask)]),
+                expected=str(jax.tree.structure(tree)),
+                got=str(jax.tree.structure(mask)),
                 fix="Make it with `functional_ad.select(tree, where)`.",
             )
         ) from None

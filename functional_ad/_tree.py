@@ -11,6 +11,8 @@ import numpy as np
 from jax.tree_util import KeyPath
 from jaxtyping import PyTree
 
+from functional_ad._errors import LeafTypeError, explain
+
 ROOT = "(the tree itself)"
 
 
@@ -35,14 +37,32 @@ def is_none(leaf: Any) -> bool:
 def is_differentiable(leaf: Any) -> bool:
     """Whether a leaf can have a gradient: a Python float or complex, or an array of such a dtype.
 
+    A ``jax.Ref`` cannot: what is written to it is no function of what it held.
+
+    Raises:
+        LeafTypeError: The leaf has a dtype that JAX does not know, as a tensor of PyTorch has.
+
     Example:
         >>> is_differentiable(1.0), is_differentiable(1), is_differentiable(np.float16(1))
         (True, False, True)
     """
     dtype = getattr(leaf, "dtype", None)
-    if dtype is None:
+    if dtype is None or isinstance(leaf, jax.Ref):
         return isinstance(leaf, float | complex)
-    return jnp.issubdtype(dtype, jnp.inexact)
+    try:
+        inexact = jnp.issubdtype(dtype, jnp.inexact)
+    except TypeError:
+        inexact = None
+    if inexact is None or (inexact and dtype in (np.longdouble, np.clongdouble)):
+        raise LeafTypeError(
+            explain(
+                "A leaf has a dtype that JAX does not know.",
+                expected="arrays of JAX or NumPy, of a dtype that both have",
+                got=f"{type(leaf).__module__}.{type(leaf).__name__} with dtype {dtype}",
+                fix="Convert it first, e.g. with `jnp.asarray(tensor.numpy())`.",
+            )
+        )
+    return inexact
 
 
 def is_complex(leaf: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from functional_ad.training._errors import ConfigError
 
@@ -17,6 +17,7 @@ TRAINING_EXAMPLES: Final[dict[DataName, int]] = {"tutorial": 20, "digits": 1437}
 
 MAX_HIDDEN: Final = 8192
 MAX_SEED: Final = 2**32 - 1
+_SMALLEST, _GREATEST = 2.0**-126, 2.0**127  # in the range of a float32, which JAX makes of it
 
 _DATA_OF: Final[dict[ModelName, DataName]] = {"linear": "tutorial", "mlp": "digits"}
 
@@ -133,6 +134,7 @@ def _check_integer(
 
 
 def _check_positive(field: str, value: object) -> None:
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and _SMALLEST <= cast("float", value) <= _GREATEST:
         return
-    raise ConfigError(field, expected="a finite number above 0", got=repr(value))
+    raise ConfigError(field, expected="a number above 0 that float32 holds", got=repr(value))

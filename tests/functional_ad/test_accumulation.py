@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax import lax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import functional_ad as fad
 
@@ -233,8 +235,10 @@ def test_numpy_and_mixed_batches():
         ),
         ({"x": jnp.ones(4), "t": 0.5}, 2, "  got:      't': float\n            'x': float32[4]\n"),
         ({}, 2, "  got:      no leaves\n"),
+        (np.array(["a", "b"]), 2, "  got:      <U1[2]\n"),
+        (jax.new_ref(jnp.ones(4)), 2, "  got:      float32[4]\n"),
     ],
-    ids=["indivisible", "too many", "empty", "unequal", "scalar", "nothing"],
+    ids=["indivisible", "too many", "empty", "unequal", "scalar", "nothing", "text", "ref"],
 )
 def test_refuses_a_batch_that_cannot_be_split(batch, count, text):
     with pytest.raises(fad.MicrobatchError) as caught:
@@ -242,7 +246,7 @@ def test_refuses_a_batch_that_cannot_be_split(batch, count, text):
     assert text in str(caught.value)
 
 
-@pytest.mark.parametrize("count", [0, -1, 2.0, "4", None])
+@pytest.mark.parametrize("count", [0, -1, 2.0, "4", None, True])
 def test_refuses_a_count_that_is_none(count):
     with pytest.raises(fad.MicrobatchError, match="must be a positive int") as caught:
         fad.accumulate_grads(mean_loss, count)
@@ -261,6 +265,7 @@ def test_refuses_a_count_that_is_none(count):
         ({"accum_dtype": jnp.int32}, "must be a real floating dtype"),
         ({"accum_dtype": jnp.complex64}, "got:      complex64\n"),
         ({"accum_dtype": jnp.float64}, "got:      float64, with jax_enable_x64 off\n"),
+        ({"accum_dtype": "float33"}, "got:      'float33' (str)\n"),
     ],
     ids=str,
 )
@@ -276,7 +281,11 @@ def test_refuses_options_of_no_use(options, text):
         (lambda b: b, "float32[2,3]"),
         (lambda b: jnp.complex64(1), "complex64[]"),
         (lambda b: {"n": 3}, "'n': int"),
+        (lambda b: None, "None"),
+        (lambda b: "a", "str"),
+        (lambda b: jax.random.key(0), "key<fry>[]"),
     ],
+    ids=["vector", "complex", "tree", "nothing", "text", "key"],
 )
 def test_refuses_a_weight_that_is_no_scalar(weight, got):
     with pytest.raises(fad.MicrobatchError, match="must return a real scalar") as caught:
@@ -294,3 +303,143 @@ def test_refuses_a_loss_that_is_no_scalar():
 def test_a_wrong_selection_names_the_function_that_was_called():
     with pytest.raises(fad.SelectionError, match=r"^`functional_ad.accumulate_grads\(where=...\)"):
         fad.accumulate_grads(mean_loss, 2, where="bias")({"w": jnp.ones(3)}, draw(4, 3))
+
+
+@pytest.mark.parametrize(
+    "key", [3, "x", jax.random.split(jax.random.key(0), 2)], ids=["int", "text", "keys"]
+)
+def test_refuses_what_is_no_key(key):
+    step = fad.accumulate_grads(lambda w, b, key: mean_loss(w, b), 2)
+    with pytest.raises(fad.ArgumentError, match="needs one PRNG key") as caught:
+        step(jnp.ones(3), draw(4, 3), key)
+    assert "Pass `jax.random.key(0)`" in str(caught.value)
+
+
+def test_refuses_aux_that_cannot_be_stacked():
+    step = fad.accumulate_grads(lambda w, b: (mean_loss(w, b), {"name": "x"}), 2, has_aux=True)
+    with pytest.raises(fad.OutputError, match="stacks what `loss` returns as aux") as caught:
+        step(jnp.ones(3), draw(4, 3))
+    assert "  got:      'name': str\n" in str(caught.value)
+
+
+def test_fractional_weights_at_float64():
+    """Weights of k / 3 are no float32: rounded to it, the result would be off by 1e-8."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        w, x, weight = rng.normal(size=3), rng.normal(size=(8, 3)), np.arange(1, 9) / 3
+
+        def loss(w, batch):
+            x, weight = batch
+            return jnp.sum(weight * (x @ w) ** 2) / jnp.sum(weight)
+
+        step = fad.accumulate_grads(loss, 4, weight_fn=lambda b: jnp.sum(b[1]))
+        value, grad = step(w, (x, weight))
+        want_value, want_grad = jax.value_and_grad(loss)(w, (x, weight))
+        assert (value.dtype, grad.dtype) == (jnp.float64, jnp.float64)
+        # eight terms at float64: a few roundings of 1e-16
+        np.testing.assert_allclose(value, want_value, rtol=1e-14)
+        np.testing.assert_allclose(grad, want_grad, rtol=1e-13)
+
+
+def test_a_half_precision_loss_is_summed_in_float32():
+    """1024 losses of 1: a bfloat16 sum stops at 256."""
+    step = fad.accumulate_grads(
+        lambda w, b: jnp.sum(b) * w, 1024, reduction="sum", accum_dtype=jnp.bfloat16
+    )
+    value, _ = step(jnp.ones((), jnp.bfloat16), jnp.ones((1024, 1), jnp.bfloat16))
+    assert (value.dtype, float(value)) == (jnp.bfloat16, 1024.0)
+
+
+@pytest.mark.parametrize(("count", "fits"), [(2, True), (4, False), (16, False)])
+def test_on_an_explicit_mesh_each_device_needs_its_share(count, fits):
+    mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Explicit,))
+    with jax.set_mesh(mesh):
+        batch = jax.device_put(draw(16, 3), NamedSharding(mesh, PartitionSpec("data")))
+        w = jax.device_put(jnp.ones(3), NamedSharding(mesh, PartitionSpec()))
+        step = jax.jit(fad.accumulate_grads(mean_loss, count))
+        if fits:
+            # the mean of sixteen squares in another order: a few roundings
+            np.testing.assert_allclose(step(w, batch)[0], mean_loss(w, batch), rtol=1e-6)
+            return
+        with pytest.raises(fad.MicrobatchError) as caught:
+            step(w, batch)
+        assert str(caught.value) == (
+            "`functional_ad.accumulate_grads(num_microbatches=...)` must leave each device the "
+            "same number of examples.\n"
+            "  expected: microbatches of a multiple of 8 examples, since the batch is sharded "
+            "over the mesh's 'data'\n"
+            f"  got:      float32[16,3] in {count} microbatches of {16 // count}\n"
+            "Choose at most 2 microbatches, or a larger batch."
+        )
+
+
+# --- inside shard_map: whatever the loss does with the mesh, the result is value_and_grad's -------
+
+PARAMS = {"shared": jnp.float32(2.0), "own": jnp.arange(1.0, 3.0)}
+EXAMPLES = jnp.arange(1.0, 17.0)
+
+
+def local_loss(p, x):
+    return jnp.mean(p["shared"] * p["own"][0] * x)
+
+
+def averaged_loss(p, x):
+    return lax.pmean(local_loss(p, x), "data") + p["shared"] ** 2
+
+
+def half_averaged_loss(p, x):
+    return local_loss(p, x) + lax.pmean(jnp.mean(p["shared"] ** 2 * x), "data")
+
+
+def averaged_of_shared(p, x):
+    return lax.pmean(jnp.mean(p["shared"] * x), "data") + p["shared"] ** 2
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["equal weights", "weighted"])
+@pytest.mark.parametrize(
+    "loss", [local_loss, averaged_loss, half_averaged_loss, averaged_of_shared]
+)
+def test_inside_shard_map_it_is_value_and_grad(loss, weighted):
+    """With one parameter that varies over the mesh and one that does not."""
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+    specs = {"shared": PartitionSpec(), "own": PartitionSpec("data")}
+    weight_fn = (lambda x: jnp.float32(x.shape[0])) if weighted else None
+
+    def run(step):
+        def local(params, x):
+            value, grads = step(params, x)
+            return lax.pmean(value, "data"), grads
+
+        return jax.jit(
+            jax.shard_map(
+                local,
+                mesh=mesh,
+                in_specs=(specs, PartitionSpec("data")),
+                out_specs=(PartitionSpec(), specs),
+            )
+        )(PARAMS, EXAMPLES)
+
+    got = run(fad.accumulate_grads(loss, 4, weight_fn=weight_fn))
+    want = run(jax.value_and_grad(loss))
+    # sums of a dozen small integers and halves: exact, but for the division
+    jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-6), got, want)
+
+
+def test_a_weight_that_varies_over_the_mesh_though_the_batch_does_not():
+    mesh = jax.make_mesh((2,), ("data",), axis_types=(AxisType.Auto,), devices=jax.devices()[:2])
+
+    def local(w, x, scale):
+        step = fad.accumulate_grads(
+            lambda w, x: jnp.mean(w * x), 4, weight_fn=lambda x: jnp.sum(x) * scale[0]
+        )
+        value, grad = step(w, x)
+        return lax.pmean(value, "data"), lax.pmean(grad, "data")
+
+    rest = PartitionSpec()
+    sharded = jax.shard_map(
+        local, mesh=mesh, in_specs=(rest, rest, PartitionSpec("data")), out_specs=rest
+    )
+    value, grad = sharded(jnp.float32(2.0), EXAMPLES, jnp.array([1.0, 3.0]))
+    means = EXAMPLES.reshape(4, 4).mean(0)  # of the four microbatches, which are their weights, too
+    want = jnp.sum(means**2) / jnp.sum(means)
+    np.testing.assert_allclose((value / 2, grad), (want, want), rtol=1e-6)  # four terms

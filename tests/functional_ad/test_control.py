@@ -88,15 +88,36 @@ def test_no_grad_refuses_what_does_not_return_its_result(fn):
     assert "as in `@no_grad` without parentheses" in str(e.value)
 
 
+class Box:
+    """Not a pytree: a leaf that might hold anything."""
+
+
 @pytest.mark.parametrize(
-    "leak",
-    [lambda x: x, iter([1.0]), functools.partial(jnp.add, 1.0)],
-    ids=["λ", "iter", "partial"],
+    "make",
+    [
+        lambda x: lambda y: x * y,
+        lambda x: iter([x]),
+        lambda x: functools.partial(jnp.add, x),
+        lambda x: jax.tree_util.Partial(lambda y: x * y),
+        lambda x: Box(),
+        lambda x: {x},
+    ],
+    ids=["function", "iterator", "partial", "Partial", "object", "set"],
 )
-def test_no_grad_refuses_results_through_which_a_gradient_could_pass(leak):
+def test_no_grad_refuses_results_through_which_a_gradient_could_pass(make):
     with pytest.raises(fad.ArgumentError, match="needs a function that returns values") as e:
-        fad.no_grad(lambda x: {"x": x, "leak": leak})(1.0)
-    assert "'leak': " in str(e.value)
+        fad.no_grad(lambda x: {"x": x, "leak": make(x)})(1.0)
+    assert "  got:      'leak': " in str(e.value)
+
+
+def test_no_grad_returns_a_changed_tree_instead_of_changing_it():
+    @fad.no_grad
+    def update(params):
+        params["w"] = params["w"] - 1.0
+        return params
+
+    params = {"w": 2.0}
+    assert (update(params), params) == ({"w": 1.0}, {"w": 2.0})
 
 
 def square(x):
@@ -182,6 +203,30 @@ def test_the_mode_is_a_bool(mode):
     with pytest.raises(fad.ArgumentError, match=r"set_grad_enabled\(mode=...\)` must be a bool"):
         fad.set_grad_enabled(mode)
     assert fad.is_grad_enabled()
+
+
+def test_as_a_decorator_it_holds_during_each_call():
+    @fad.set_grad_enabled(False)
+    def evaluate(x):
+        return fad.is_grad_enabled(), x
+
+    assert fad.is_grad_enabled(), "not from the decoration on"
+    assert evaluate(3) == (False, 3)
+    assert fad.is_grad_enabled()
+    assert evaluate.__name__ == "evaluate"
+
+
+def test_one_object_can_be_entered_again():
+    off = fad.set_grad_enabled(False)
+    for _ in range(2):
+        with off:
+            assert not fad.is_grad_enabled()
+        assert fad.is_grad_enabled()
+
+
+def test_torchs_parentheses_get_an_answer():
+    with pytest.raises(fad.ArgumentError, match="as in `@no_grad` without parentheses"):
+        fad.no_grad()
 
 
 def test_it_says_what_it_is():

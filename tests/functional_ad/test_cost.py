@@ -88,6 +88,33 @@ def plain_accumulation(params, x):
     return jax.tree.map(lambda s: s / COUNT, sums)
 
 
+def masked_loss(params, x):
+    return jnp.sum(forward(params, x) ** 2) / count(x)
+
+
+def count(x):
+    return jnp.sum(x[:, 0])
+
+
+def plain_weighted_accumulation(params, x):
+    """By hand, with what keeps the NaN of an empty microbatch out: a select on each gradient."""
+    diff = only(params, "enc", "dec")
+    parts = x.reshape(-1, COUNT, 32)
+
+    def add(carry, _):
+        i, sums, total = carry
+        part = lax.dynamic_index_in_dim(parts, i, axis=1, keepdims=False)
+        new = jax.value_and_grad(lambda d: masked_loss({**params, **d}, part))(diff)
+        weight = count(part)
+        scaled = jax.tree.map(lambda g: jnp.where(weight == 0, 0.0, g * weight), new)
+        return (i + 1, jax.tree.map(jnp.add, sums, scaled), total + weight), None
+
+    zeros = (jnp.float32(0), jax.tree.map(jnp.zeros_like, diff))
+    (_, sums, total), _ = lax.scan(add, (jnp.int32(0), zeros, jnp.float32(0)), length=COUNT)
+    safe = jnp.where(total == 0, 1.0, total)
+    return jax.tree.map(lambda s: s / safe, sums)
+
+
 PAIRS = {
     "select, partition, combine": (ours_partition, plain_partition),
     "value_and_grad": (fad.value_and_grad(loss), plain_gradient("enc", "dec")),
@@ -96,6 +123,10 @@ PAIRS = {
     "no_grad": (ours_no_grad, plain_no_grad),
     "set_grad_enabled": (ours_switch, loss),
     "accumulate_grads": (fad.accumulate_grads(loss, COUNT), plain_accumulation),
+    "accumulate_grads(weight_fn)": (
+        fad.accumulate_grads(masked_loss, COUNT, weight_fn=count),
+        plain_weighted_accumulation,
+    ),
 }
 
 

@@ -96,10 +96,11 @@ def test_argnum_is_a_position_of_the_call(argnum):
     assert f"  got:      {argnum}\n" in str(caught.value)
 
 
-def test_argnum_is_one_position():
+@pytest.mark.parametrize("argnum", [(0, 1), True, 0.0, None])
+def test_argnum_is_one_position(argnum):
     with pytest.raises(fad.ArgumentError, match="must be one position") as caught:
-        fad.value_and_grad(quadratic, argnum=(0, 1))
-    assert "  got:      (0, 1) (tuple)\n" in str(caught.value)
+        fad.value_and_grad(quadratic, argnum=argnum)
+    assert f"  got:      {argnum} ({type(argnum).__name__})\n" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -193,8 +194,9 @@ def test_without_a_cotangent_it_says_what_torch_says(fun, got):
         (np.ones(3), "float32[3]", "float64[3]"),
         (jnp.ones(3) * 1j, "float32[3]", "complex64[3]"),
         (1.0, "float32[3]", "float"),
+        (jax.ShapeDtypeStruct((3,), jnp.float32), "float32[3]", "float32[3]"),
     ],
-    ids=["shape", "rank", "integer", "narrow", "wide", "complex", "number"],
+    ids=["shape", "rank", "integer", "narrow", "wide", "complex", "number", "abstract"],
 )
 def test_a_cotangent_has_the_shape_and_dtype_of_the_output(cotangent, expected, got):
     with pytest.raises(fad.CotangentError) as caught:
@@ -226,6 +228,13 @@ def test_a_cotangent_has_the_tree_of_the_output():
         "Build it with `jax.tree.map` over the output, with None at leaves that are not "
         "floating-point."
     )
+
+
+def test_an_output_of_numpy_has_the_dtype_that_jax_makes_of_it():
+    y, grad = fad.vjp(lambda x: np.ones(3), jnp.ones(3), cotangent=jnp.ones(3))
+    assert (y.shape, float(grad.sum())) == ((3,), 0.0)
+    with pytest.raises(fad.CotangentError, match=r"expected: float32\[3\]"):
+        fad.vjp(lambda x: np.ones(3), jnp.ones(3), cotangent=np.ones(3))
 
 
 def test_a_boolean_is_no_cotangent():

@@ -71,9 +71,9 @@ def test_select_by_booleans_and_their_prefixes():
 
 def test_a_literal_path_wins_over_its_reading_as_a_glob():
     tree = {"w[0]": 1.0, "w0": 2.0, "a/b": 3.0}
-    assert fad.select(tree, "w[0]") == {"w[0]": True, "w0": True, "a/b": False}
+    assert fad.select(tree, "w[0]") == {"w[0]": True, "w0": False, "a/b": False}
+    assert fad.select(tree, "w[0-9]") == {"w[0]": False, "w0": True, "a/b": False}
     assert fad.select(tree, "a/b") == {"w[0]": False, "w0": False, "a/b": True}
-    assert fad.select({"w[x]": 1.0, "wy": 2.0}, "w[x]") == {"w[x]": True, "wy": False}
 
 
 def test_a_prefix_ends_at_a_slash():
@@ -110,6 +110,26 @@ def test_abstract_leaves_are_selected_as_arrays_are():
 )
 def test_which_leaves_can_have_a_gradient(leaf, want):
     assert fad.select({"leaf": leaf, "w": 1.0})["leaf"] is want
+
+
+def test_a_ref_is_not_differentiated():
+    """What is written to a jax.Ref is no function of what it held."""
+    assert fad.select({"ref": jax.new_ref(jnp.ones(2)), "w": 1.0}) == {"ref": False, "w": True}
+
+
+class ForeignTensor:
+    """As a tensor of PyTorch looks to JAX."""
+
+    dtype = "torch.float32"
+    shape = (2,)
+
+
+@pytest.mark.parametrize("leaf", [ForeignTensor(), np.longdouble(1)], ids=["foreign", "longdouble"])
+def test_a_dtype_that_jax_does_not_know_is_named(leaf):
+    with pytest.raises(fad.LeafTypeError, match="A leaf has a dtype that JAX does not know") as e:
+        fad.select({"t": leaf, "w": 1.0})
+    assert f"{type(leaf).__name__} with dtype {leaf.dtype}\n" in str(e.value)
+    assert "`jnp.asarray(tensor.numpy())`" in str(e.value)
 
 
 @jax.tree_util.register_dataclass
@@ -162,15 +182,19 @@ def test_a_callable_pytree_of_booleans_is_a_mask_not_a_predicate():
             {"emb": True},
             fad.SelectionError,
             "`functional_ad.select(where=...)` must have the structure of the tree, or of a "
-            "prefix of it.\n  expected: 'emb', 'layers/0/attn/bias'",
+            "prefix of it.\n  expected: PyTreeDef({'emb': *, 'layers': [",
         ),
         (
             {"emb": 1},
             fad.ArgumentError,
-            "must hold Python booleans, since a selection is static.\n"
-            "  expected: True or False at each leaf\n  got:      'emb': int\n",
+            "`functional_ad.select(where=...)` must say statically which leaves are meant.\n"
+            "  expected: a path, a glob, a list of them, a predicate, or a tree of True and False\n"
+            "  got:      'emb': int\n"
+            "Make a tree of booleans with `functional_ad.select(tree, where)`.",
         ),
         (["emb", True], fad.ArgumentError, "  got:      '0': str\n"),
+        ({"emb", "name"}, fad.ArgumentError, "  got:      set\n"),
+        (b"emb", fad.ArgumentError, "  got:      bytes\n"),
         (
             lambda path, leaf: None,
             fad.ArgumentError,
@@ -221,7 +245,8 @@ def test_partition_refuses_a_mask_of_another_structure():
         fad.partition({"w": 1.0, "b": 2.0}, {"w": True, "bias": False})
     assert str(caught.value) == (
         "`functional_ad.partition(mask=...)` must have the structure of the tree, or of a prefix "
-        "of it.\n  expected: 'b', 'w'\n  got:      'bias', 'w'\n"
+        "of it.\n  expected: PyTreeDef({'b': *, 'w': *})\n"
+        "  got:      PyTreeDef({'bias': *, 'w': *})\n"
         "Make it with `functional_ad.select(tree, where)`."
     )
 

@@ -93,8 +93,14 @@ def test_help_names_every_option_with_its_defaults(command):
         ("--epochs abc", "--epochs: expected an integer, 1 or more, got 'abc'"),
         ("--epochs 0", "--epochs: expected an integer, 1 or more, got 0"),
         ("--epochs 1.5", "--epochs: expected an integer, 1 or more, got '1.5'"),
-        ("--learning-rate nan", "--learning-rate: expected a finite number above 0, got nan"),
-        ("--learning-rate -1", "--learning-rate: expected a finite number above 0, got -1.0"),
+        (
+            "--learning-rate nan",
+            "--learning-rate: expected a number above 0 that float32 holds, got nan",
+        ),
+        (
+            "--learning-rate -1",
+            "--learning-rate: expected a number above 0 that float32 holds, got -1.0",
+        ),
         ("--model cnn", "--model: expected 'linear' or 'mlp', got 'cnn'"),
         ("--optimizer lion", "--optimizer: expected 'sgd' or 'adam' or 'adamw', got 'lion'"),
         (

@@ -64,10 +64,26 @@ MLP = {"model": "mlp", "data": "digits", "hidden": 16}
         ({"microbatches": 21}, "microbatches", "an integer from 1 to 20 (the batch size)", "21"),
         ({"seed": -1}, "seed", "an integer from 0 to 4294967295", "-1"),
         ({"seed": 2**32}, "seed", "an integer from 0 to 4294967295", "4294967296"),
-        ({"learning_rate": 0}, "learning_rate", "a finite number above 0", "0"),
-        ({"learning_rate": float("nan")}, "learning_rate", "a finite number above 0", "nan"),
-        ({"learning_rate": float("inf")}, "learning_rate", "a finite number above 0", "inf"),
-        ({"learning_rate": "fast"}, "learning_rate", "a finite number above 0", "'fast'"),
+        ({"learning_rate": 0}, "learning_rate", "a number above 0 that float32 holds", "0"),
+        (
+            {"learning_rate": float("nan")},
+            "learning_rate",
+            "a number above 0 that float32 holds",
+            "nan",
+        ),
+        (
+            {"learning_rate": float("inf")},
+            "learning_rate",
+            "a number above 0 that float32 holds",
+            "inf",
+        ),
+        ({"learning_rate": 1e-50}, "learning_rate", "a number above 0 that float32 holds", "1e-50"),
+        (
+            {"learning_rate": "fast"},
+            "learning_rate",
+            "a number above 0 that float32 holds",
+            "'fast'",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_named_with_what_was_expected(fields, field, expected, got):
