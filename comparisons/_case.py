@@ -69,10 +69,10 @@ class ParityCase:
 
 def check_orders(owner: str, orders: tuple[str, ...]) -> None:
     """Raises ValueError unless ``orders`` is a non-empty choice of ORDERS."""
-    unknown = [order for order in orders if order not in ORDERS]
-    if unknown or not orders:
+    listed = isinstance(orders, tuple | list)
+    if not listed or not orders or any(order not in ORDERS for order in orders):
         raise ValueError(
             f"`{owner}(orders=...)` must name at least one quantity to compare.\n"
-            f"  expected: some of {', '.join(map(repr, ORDERS))}\n"
+            f"  expected: a tuple of some of {', '.join(map(repr, ORDERS))}\n"
             f"  got:      {orders!r}"
         )

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from comparisons._case import ParityCase
 
@@ -75,14 +75,16 @@ def load_file(path: Path) -> list[ParityCase]:
         raise DiscoveryError(f"{str(path)!r} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickles of the file look themselves up there
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # as if the file were run: it may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = _find_line(error, path)
         where = f"line {line}: " if line else ""
-        raise DiscoveryError(
-            f"cannot load {str(path)!r}: {where}{type(error).__name__}: {error}"
-        ) from error
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DiscoveryError(f"cannot load {str(path)!r}: {where}{text}") from error
     cases = collect_cases(module)
     if not cases:
         raise DiscoveryError(f"{str(path)!r} holds no ParityCase")
@@ -90,7 +92,7 @@ def load_file(path: Path) -> list[ParityCase]:
 
 
 def collect_cases(module: ModuleType) -> list[ParityCase]:
-    """Every ``ParityCase`` among a module's globals, alone or in a list or tuple, in order."""
+    """Every ``ParityCase`` among a module's globals, alone or in a collection, in order."""
     cases: dict[int, ParityCase] = {}
     for value in vars(module).values():
         for case in _unpack(value):
@@ -101,12 +103,14 @@ def collect_cases(module: ModuleType) -> list[ParityCase]:
 def _unpack(value: Any) -> Iterable[ParityCase]:
     if isinstance(value, ParityCase):
         return (value,)
+    if isinstance(value, dict):
+        value = list(cast("dict[Any, Any]", value).values())
     if isinstance(value, list | tuple):
         return (case for case in value if isinstance(case, ParityCase))
     return ()
 
 
-def _find_line(error: Exception, path: Path) -> int | None:
+def _find_line(error: BaseException, path: Path) -> int | None:
     """The line of the file where loading failed."""
     if isinstance(error, SyntaxError):
         return error.lineno

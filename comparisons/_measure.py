@@ -12,7 +12,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """Differences between two arrays of one shape and floating dtype.
+    """Differences between two arrays of one shape; of integers, a unit is 1.
 
     Places where both are the same infinity or both NaN count as equal.
     """
@@ -31,12 +31,13 @@ def measure(a: Array, b: Array) -> Measurement:
         Measurement(different=1, max_abs=2.384185791015625e-07, max_ulp=1.0, rms=1.68587...e-07)
     """
     if a.dtype.kind != "f":
-        difference = np.abs(a.astype(np.float64) - b.astype(np.float64))
-        return Measurement(int(np.sum(a != b)), _greatest(difference), _greatest(difference), 0.0)
-    distance = ulp_distance(a, b)
-    gap = absolute_gap(a, b)
+        gap = distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
+        different = int(np.sum(a != b))
+    else:
+        gap, distance = absolute_gap(a, b), ulp_distance(a, b)
+        zeros = (a == 0) & (b == 0) & differ_in_sign(a, b)
+        different = int(np.sum(distance != 0) + np.sum(zeros))
     rms = float(np.sqrt(np.mean(gap**2))) if gap.size else 0.0
-    different = int(np.sum(distance != 0) + np.sum((a == 0) & (b == 0) & differ_in_sign(a, b)))
     return Measurement(different, _greatest(gap), _greatest(distance), rms)
 
 

@@ -27,12 +27,13 @@ class LeafResult:
         max_abs: Greatest absolute difference of the working-dtype results.
         max_ulp: Greatest difference in units in the last place (representable numbers between).
         rms: Root of the mean squared difference.
-        worst: Index of the element with the greatest difference, relative to what is allowed there.
-        float64_gap: Greatest absolute difference of the two float64 results.
-        float64_noise: The allowance for that gap at the same element: what rounding can do.
-        jax_error: Greatest |JAX at the working dtype - PyTorch at float64|.
-        torch_error: Greatest |PyTorch at the working dtype - PyTorch at float64|.
-        allowed: The allowance for ``jax_error`` at the worst element.
+        worst: Index of the element that decides: the farthest from what is allowed there. The
+            figures below are those of this element.
+        float64_gap: Absolute difference of the two float64 results.
+        float64_noise: The allowance for that gap: what rounding can do.
+        jax_error: |JAX at the working dtype - PyTorch at float64|.
+        torch_error: |PyTorch at the working dtype - PyTorch at float64|.
+        allowed: The allowance for ``jax_error``.
         jax: The JAX side's values as nested lists, for leaves of up to VALUES_KEPT elements.
         torch: The PyTorch side's values, likewise.
     """

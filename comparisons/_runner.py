@@ -9,18 +9,21 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from comparisons import _trees
-from comparisons._backends import Backend, Outputs
+from comparisons._backends import Outputs
 from comparisons._case import DTYPES, DType, Order, ParityCase, check_orders
 from comparisons._environment import describe_environment
 from comparisons._referee import Evidence, Probe, judge
 from comparisons._results import CaseResult, LeafResult
 from comparisons._tolerance import PROBES
+from comparisons._verdict import Verdict
 from comparisons.report import Report
 
 # Comparing nothing is a failure: it would pass whatever the functions do.
 _EMPTY: dict[Order, str] = {
-    "value": "Nothing was compared: neither function returned an array.\n"
+    "value": "Nothing was compared: neither function returned an element.\n"
     "Return what is to be compared, e.g. a dict of named arrays.",
     "vjp": "Nothing was compared as 'vjp': no input or no output is floating-point.\n"
     "Leave 'vjp' out of `orders`, or pass floating-point arrays.",
@@ -67,6 +70,7 @@ def compare(
         >>> compare(lambda x: jnp.std(x, ddof=1), torch.std, (x,)).ok
         True
     """
+    check_orders("compare", orders)
     case = ParityCase(
         name=name or getattr(jax_fn, "__name__", "").strip("<>") or type(jax_fn).__name__,
         title=name or "compare",
@@ -131,8 +135,8 @@ def run_cases(
     for case in cases:
         try:
             result = run_case(case)
-        except Exception as error:  # whatever a user's function raises is a finding
-            result = _describe_case(case, (), "float32", error=_explain_error(error))
+        except (Exception, SystemExit) as error:  # whatever a user's function raises is a finding
+            result = _describe_case(case, (), "float32", error=_explain_error(case, error))
         results.append(result)
         if on_result is not None:
             on_result(result)
@@ -141,54 +145,60 @@ def run_cases(
 
 def run_case(case: ParityCase, dtype: DType = "float32") -> CaseResult:
     """Runs one case: both sides at the working dtype and at float64, and PyTorch's probes."""
-    from comparisons._backends import jax, torch
-
-    check_orders("compare", case.orders)
     if dtype not in DTYPES:
         raise ValueError(
             f"`compare(dtype=...)` must be a working dtype.\n"
             f"  expected: {' or '.join(map(repr, DTYPES))}\n  got:      {dtype!r}"
         )
     start = time.perf_counter()
-    inputs = _trees.prepare_inputs(case.inputs, dtype)
+    with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
+        leaves = _judge_case(case, dtype)
+    seconds = time.perf_counter() - start
+    return _describe_case(case, tuple(leaves), dtype, seconds=seconds)
 
-    def run(side: Backend, fn: Callable[..., Any], inputs: Any, dtype: str) -> Outputs:
+
+def _judge_case(case: ParityCase, dtype: DType) -> list[LeafResult]:
+    from comparisons._backends import jax, torch
+
+    inputs = _trees.prepare_inputs(case.inputs, dtype)
+    wide = _trees.widen(inputs)
+
+    def run(side: Any, inputs: tuple[Any, ...], dtype: str, **options: int) -> Outputs:
         try:
-            return side.run(fn, inputs, dtype, case.orders)
-        except Exception as error:
+            fn = case.jax if side is jax else case.torch
+            return side.run(fn, inputs, dtype, case.orders, **options)
+        except (Exception, SystemExit) as error:
             error.add_note(f"{side.name} side, at {dtype}")
             raise
 
-    wide = _trees.widen(inputs)
-    ours, ours64 = run(jax, case.jax, inputs, dtype), run(jax, case.jax, wide, "float64")
-    theirs, theirs64 = (
-        run(torch, case.torch, inputs, dtype),
-        run(torch, case.torch, wide, "float64"),
-    )
+    ours, ours64 = run(jax, inputs, dtype), run(jax, wide, "float64")
+    theirs, theirs64 = run(torch, inputs, dtype), run(torch, wide, "float64")
     probes: list[tuple[Outputs, Outputs]] = []
-    for number in range(PROBES):
-        near = _trees.perturb(inputs, number)
-        narrow = run(torch, case.torch, near, dtype)
-        probes.append((narrow, run(torch, case.torch, _trees.widen(near), "float64")))
+    for probe in range(PROBES):
+        near = _trees.perturb(inputs, probe)
+        narrow = run(torch, near, dtype, probe=probe)
+        probes.append((narrow, run(torch, _trees.widen(near), "float64", probe=probe)))
+
+    def judge_order(order: Order) -> list[LeafResult]:
+        evidence = Evidence(
+            quantity=order,
+            jax=ours[order],
+            torch=theirs[order],
+            jax64=ours64[order],
+            torch64=theirs64[order],
+            probes=tuple(Probe(narrow[order], far[order]) for narrow, far in probes),
+        )
+        return judge(evidence)
+
     leaves: list[LeafResult] = []
     for order in case.orders:
-        found = judge(
-            Evidence(
-                quantity=order,
-                jax=ours.quantities[order],
-                torch=theirs.quantities[order],
-                jax64=ours64.quantities[order],
-                torch64=theirs64.quantities[order],
-                probes=tuple(
-                    Probe(narrow.quantities[order], far.quantities[order]) for narrow, far in probes
-                ),
-            )
-        )
-        if not found:
+        found = judge_order(order)
+        if all(0 in leaf.shape for leaf in found):
             raise ValueError(_EMPTY[order])
         leaves += found
-    seconds = time.perf_counter() - start
-    return _describe_case(case, tuple(leaves), dtype, seconds=seconds)
+    if "value" not in case.orders:  # the gradients of other outputs would prove nothing
+        leaves += [leaf for leaf in judge_order("value") if leaf.verdict is Verdict.STRUCTURE]
+    return leaves
 
 
 def _describe_case(
@@ -216,9 +226,13 @@ def read_source(fn: Callable[..., Any]) -> str:
         return getattr(fn, "__name__", repr(fn))
 
 
-def _explain_error(error: Exception) -> str:
-    """Which side, what was raised, and the innermost frame."""
-    side = "; ".join(getattr(error, "__notes__", ()))
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    text = "".join(traceback.format_exception_only(error)).strip()
-    return f"{side or 'Inputs'}: {frame.filename}, line {frame.lineno}, in {frame.name}\n{text}"
+def _explain_error(case: ParityCase, error: BaseException) -> str:
+    """Which side, the innermost line of the user's own file, and what was raised."""
+    side = next(
+        (note for note in getattr(error, "__notes__", ()) if " side, at " in note), "Inputs"
+    )
+    frames = traceback.extract_tb(error.__traceback__)
+    own = {fn.__code__.co_filename for fn in (case.jax, case.torch) if hasattr(fn, "__code__")}
+    frame = next((f for f in reversed(frames) if f.filename in own), frames[-1])
+    where = f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+    return f"{side}: {where}\n{type(error).__name__}: {error}"

@@ -11,15 +11,19 @@ from typing import Final
 
 # How often the PyTorch side is run with inputs that are off by a last bit. A single run may be
 # exact by luck; that four probes and the run itself all are has a chance of about 1e-4 per element,
-# and the leaf's root mean square catches those.
+# and the leaf's median catches those.
 PROBES: Final = 4
 
 # How many times the expected float64 rounding noise two equal programs may differ by. Two orders of
-# magnitude for luck and for long sums in another order; a real difference of formulas is seen from
-# 1e-13 on, a float32 cast at 1e-8 and a usual porting mistake at 1e-3.
+# magnitude for luck and for long sums in another order; a difference of 1e-13 of the leaf's
+# greatest element is seen, and a usual porting mistake makes one of 1e-3.
 NOISE_FACTOR: Final = 256.0
 
-# How many times PyTorch's own error, and how many times what one last bit on the inputs does, the
-# JAX side's error may reach at the working dtype. Four bits: XLA fuses and sums in another order
+# How many times the one side's error, and how many times what one last bit on the inputs does, the
+# other side's error may reach at the working dtype. Four bits: XLA fuses and sums in another order
 # than PyTorch, and either may be the lucky one.
 ERROR_FACTOR: Final = 16.0
+
+# An error of more than eps to this power, of the leaf's greatest element, is no rounding where the
+# other side has none of it: half of the digits are gone. At float32, 3.5e-4.
+GROSS_POWER: Final = 0.5

@@ -32,7 +32,7 @@ class Verdict(enum.StrEnum):
     MISMATCH = "MISMATCH"  # more than rounding
     CONVENTION = "CONVENTION"  # reserved: differs only where the function is not smooth
     APPROXIMATION = "APPROXIMATION"  # reserved: two formulas for one function
-    LESS_ACCURATE = "LESS_ACCURATE"  # float64 agrees, JAX rounds far worse
+    LESS_ACCURATE = "LESS_ACCURATE"  # float64 agrees, one side rounds far worse
     NO_SIGNAL = "NO_SIGNAL"  # reserved: below its own rounding noise
     AGREES = "AGREES"  # the difference is rounding
     IDENTICAL = "IDENTICAL"  # bit for bit

@@ -23,14 +23,12 @@ def run(
 ) -> Outputs:
     """Values and gradients of a JAX function; 64-bit types are on for a float64 run only."""
     with jax.enable_x64(dtype == "float64"), functional_ad.set_grad_enabled(True):
-        arrays = _trees.map_leaves(_to_jax, inputs)
-        output = fn(*arrays)
-        quantities: dict[Order, Leaves] = {}
-        if "value" in orders:
-            quantities["value"] = _to_numpy(output, dtype)
+        output = fn(*_make_arrays(inputs))
+        outputs: Outputs = {"value": _to_numpy(output, dtype)}
         if "vjp" in orders:
-            quantities["vjp"] = _pull_back(fn, inputs, arrays, output, dtype)
-        return Outputs(quantities)
+            # New arrays: the first call may have donated its own.
+            outputs["vjp"] = _pull_back(fn, inputs, _make_arrays(inputs), output, dtype)
+        return outputs
 
 
 def describe() -> dict[str, Any]:
@@ -39,6 +37,7 @@ def describe() -> dict[str, Any]:
     return {
         "jax devices": [f"{d.platform}:{d.device_kind}" for d in jax.devices()],
         "jax matmul precision": str(precision or "default"),
+        "jax x64": "on in the float64 runs only",
     }
 
 
@@ -49,21 +48,29 @@ def _pull_back(
     output: Any,
     dtype: str,
 ) -> Leaves:
+    shapes = {
+        path: np.shape(leaf)
+        for path, leaf in _trees.flatten(output).items()
+        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
+    }
+    if not shapes or not any(map(_trees.is_floating, jax.tree.leaves(inputs))):
+        return {}
+    seeds = _trees.seed_cotangents(shapes)
+
     def seed(path: Any, leaf: Any) -> Any:
-        if not jnp.issubdtype(jnp.result_type(leaf), jnp.floating):
-            return None
         written = jax.tree_util.keystr(path, simple=True, separator="/")
-        return _trees.seed_cotangent(written, np.shape(leaf), jnp.result_type(leaf))
+        return seeds[written].astype(jnp.result_type(leaf)) if written in seeds else None
 
     cotangent = jax.tree_util.tree_map_with_path(seed, output)
-    if not jax.tree.leaves(cotangent) or not any(map(_trees.is_floating, jax.tree.leaves(inputs))):
-        return {}
     _, grads = functional_ad.vjp(fn, *arrays, cotangent=cotangent)
     return _to_numpy(grads if len(arrays) > 1 else (grads,), dtype)
 
 
-def _to_jax(leaf: Any) -> Any:
-    return jnp.array(leaf) if isinstance(leaf, np.ndarray) else leaf  # a copy: it may be donated
+def _make_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Copies, at the mercy of the function."""
+    return _trees.map_leaves(
+        lambda leaf: jnp.array(leaf) if isinstance(leaf, np.ndarray) else leaf, inputs
+    )
 
 
 def _to_numpy(tree: Any, dtype: str) -> Leaves:

@@ -20,28 +20,37 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def run(
-    fn: Callable[..., Any], inputs: tuple[Any, ...], dtype: str, orders: tuple[Order, ...]
+    fn: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    dtype: str,
+    orders: tuple[Order, ...],
+    probe: int | None = None,
 ) -> Outputs:
-    """Values and gradients of a PyTorch function, called once with fresh tensors."""
+    """Values and gradients of a PyTorch function, called once with fresh tensors.
+
+    For a probe, cotangents are off by a last bit; the inputs that are given already are.
+    """
     with _settings_restored(DTYPES[dtype]):
         tensors = _trees.map_leaves(lambda leaf: _to_torch(leaf, "vjp" in orders), inputs)
-        output = fn(*tensors)
-        quantities: dict[Order, Leaves] = {}
+        arguments = _trees.flatten(tensors)  # before the function gets the trees
+        # What torch.max(x, 0) returns is a tuple to Python, but a leaf to JAX.
+        output = _trees.map_leaves(
+            lambda leaf: tuple(leaf) if isinstance(leaf, tuple) else leaf, fn(*tensors)
+        )
+        outputs: Outputs = {}
         if "vjp" in orders:
-            quantities["vjp"] = _pull_back(tensors, output)
-        if "value" in orders:
-            leaves = _trees.flatten(output)
-            quantities["value"] = {
-                path: _trees.to_array(name, path, _to_numpy(leaf), dtype)
-                for path, leaf in leaves.items()
-            }
-        return Outputs(quantities)
+            outputs["vjp"] = _pull_back(arguments, output, probe)
+        outputs["value"] = {
+            path: _trees.to_array(name, path, _to_numpy(leaf), dtype)
+            for path, leaf in _trees.flatten(output).items()
+        }
+        return outputs
 
 
 def describe() -> dict[str, Any]:
     """Settings of this process that may change the last bits."""
     return {
-        "torch device": "cpu",  # where the tensors are made
+        "torch device": str(torch.get_default_device()),
         "torch threads": torch.get_num_threads(),
         "torch matmul precision": torch.get_float32_matmul_precision(),
         "torch cpu capability": torch.backends.cpu.get_cpu_capability(),
@@ -56,7 +65,7 @@ def _settings_restored(dtype: torch.dtype) -> Generator[None]:
         torch.is_grad_enabled(),
         torch.get_num_threads(),
     )
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(True)
         try:
@@ -74,10 +83,10 @@ def _to_torch(leaf: Any, requires_grad: bool) -> Any:
     return tensor.requires_grad_() if requires_grad and tensor.is_floating_point() else tensor
 
 
-def _pull_back(tensors: tuple[Any, ...], output: Any) -> Leaves:
+def _pull_back(arguments: dict[str, Any], output: Any, probe: int | None) -> Leaves:
     inputs = {
         path: leaf
-        for path, leaf in _trees.flatten(tensors).items()
+        for path, leaf in arguments.items()
         if isinstance(leaf, torch.Tensor) and leaf.requires_grad
     }
     floats = {
@@ -90,7 +99,12 @@ def _pull_back(tensors: tuple[Any, ...], output: Any) -> Leaves:
     outputs = {path: leaf for path, leaf in floats.items() if leaf.requires_grad}
     grads = [None] * len(inputs)
     if outputs:
-        cotangents = [_make_cotangent(path, leaf) for path, leaf in outputs.items()]
+        shapes = {path: tuple(leaf.shape) for path, leaf in floats.items()}
+        seeds = _trees.seed_cotangents(shapes, probe)
+        cotangents = [
+            torch.tensor(seeds[path], dtype=leaf.dtype, device=leaf.device)
+            for path, leaf in outputs.items()
+        ]
         grads = torch.autograd.grad(
             list(outputs.values()), list(inputs.values()), cotangents, allow_unused=True
         )
@@ -99,11 +113,6 @@ def _pull_back(tensors: tuple[Any, ...], output: Any) -> Leaves:
         path: _to_numpy(torch.zeros_like(leaf) if grad is None else grad)
         for (path, leaf), grad in zip(inputs.items(), grads, strict=True)
     }
-
-
-def _make_cotangent(path: str, leaf: torch.Tensor) -> torch.Tensor:
-    seed = _trees.seed_cotangent(path, tuple(leaf.shape), np.float64)
-    return torch.tensor(seed, dtype=leaf.dtype, device=leaf.device)
 
 
 def _to_numpy(leaf: Any) -> Any:

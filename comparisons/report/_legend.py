@@ -85,7 +85,7 @@ LEAF_COLUMNS = (
     ),
     Column(
         "float64 gap",
-        "Greatest difference of the two sides when both run at float64.",
+        "Difference of the two sides when both run at float64.",
         "number",
         _REFEREE,
         "gap",
@@ -99,7 +99,7 @@ LEAF_COLUMNS = (
     ),
     Column(
         "JAX error",
-        "Greatest |JAX at the working dtype − PyTorch at float64|.",
+        "|JAX at the working dtype − PyTorch at float64|.",
         "number",
         _ERROR,
         "JAX",
@@ -113,7 +113,7 @@ LEAF_COLUMNS = (
     ),
     Column(
         "PyTorch error",
-        "Greatest |PyTorch at the working dtype − PyTorch at float64|.",
+        "|PyTorch at the working dtype − PyTorch at float64|.",
         "number",
         _ERROR,
         "PyTorch",

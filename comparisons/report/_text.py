@@ -1,4 +1,4 @@
-"""The terminal's report: a verdict table, and beneath it why a case failed."""
+"""The terminal's report: a verdict table, and beneath it why a case failed or warns."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ class TerminalDocument:
             yield _make_table(document, with_titles=options.max_width >= WIDTH_FOR_TITLES)
             yield Text("")
         for section in document.sections:
-            if section.verdict.outcome == "fail":
-                yield from _explain_failure(section)
+            if section.verdict.outcome != "pass":
+                yield from _explain(section)
         yield _make_summary(document)
 
 
@@ -79,21 +79,19 @@ def _style_verdict(verdict: Verdict) -> Text:
     return Text(str(verdict), style=STYLES[verdict.outcome])
 
 
-def _explain_failure(section: CaseSection) -> Iterator[RenderableType]:
+def _explain(section: CaseSection) -> Iterator[RenderableType]:
     yield Text.assemble(_style_verdict(section.verdict), "  ", (section.name, "bold"))
     if section.error:
         yield Padding(Text(section.error), (0, 0, 0, 2), expand=False)
-    failing = [f for f in section.findings if f.verdict.outcome == "fail"]
-    for finding in failing[:FINDINGS_SHOWN]:
-        verdict = (f"{finding.verdict}  ", STYLES["fail"])
+    found = [f for f in section.findings if f.verdict.outcome != "pass"]
+    for finding in found[:FINDINGS_SHOWN]:
+        verdict = (f"{finding.verdict}  ", STYLES[finding.verdict.outcome])
         own = [] if finding.verdict is section.verdict else [verdict]
         line = Text.assemble(*own, (finding.where, "bold"), ": ")
         yield Padding(line + Text(finding.reason), (0, 0, 0, 2), expand=False)
-    if len(failing) > FINDINGS_SHOWN:
-        yield Padding(
-            f"and {len(failing) - FINDINGS_SHOWN} more failing leaves", (0, 0, 0, 2), expand=False
-        )
-    if not section.error and not failing:
+    if len(found) > FINDINGS_SHOWN:
+        yield Padding(f"and {len(found) - FINDINGS_SHOWN} more leaves", (0, 0, 0, 2), expand=False)
+    if not section.error and not found:
         yield Padding(Text(section.reason), (0, 0, 0, 2), expand=False)
     yield Text("")
 

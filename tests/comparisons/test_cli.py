@@ -120,6 +120,8 @@ def test_targets(targets, count):
         (["run", "empty.py"], "'empty.py' holds no ParityCase"),
         (["run", "broken.py"], "cannot load 'broken.py': line 2: ZeroDivisionError: division by"),
         (["run", "syntax.py"], "cannot load 'syntax.py': line 1: SyntaxError"),
+        (["run", "leaves.py"], "cannot load 'leaves.py': line 1: SystemExit: 5"),
+        (["run", "wrong.py"], "cannot load 'wrong.py': line 2: ValueError: `ParityCase(name=...)`"),
         (["run", "own.py", "copy.py"], "two cases have the name 'own/good'"),
         (["run", CHEAP, "--out", "own.py"], "--out: cannot write to 'own.py'"),
         (["show", "report.json"], "there is no file 'report.json'"),
@@ -135,10 +137,25 @@ def test_bad_arguments_are_one_line(arguments, text, own_file, tmp_path, monkeyp
     Path("broken.py").write_text("x = 1\nx / 0\n")
     Path("syntax.py").write_text("x = (\n")
     Path("broken.json").write_text("[]")
+    Path("leaves.py").write_text("raise SystemExit(5)\n")
+    Path("wrong.py").write_text(
+        "import comparisons\ncomparisons.ParityCase(name='/', title='', jax=len, torch=len)\n"
+    )
     with pytest.raises(CommandError) as caught:
         run_command(arguments)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_may_import_its_neighbours_and_hold_cases_in_a_dict(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "neighbour_of_cases.py").write_text("import torch\nfn = torch.sin\n")
+    (tmp_path / "mine.py").write_text(
+        "import jax.numpy as jnp\nfrom comparisons import ParityCase\n"
+        "from neighbour_of_cases import fn\n"
+        "cases = {'a': ParityCase(name='a', title='', jax=jnp.sin, torch=fn, inputs=(0.5,))}\n"
+    )
+    assert [case.name for case in find_cases([str(tmp_path / "mine.py")])] == ["a"]
 
 
 def test_nothing_is_written_where_the_arguments_are_bad(tmp_path):

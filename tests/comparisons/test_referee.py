@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import comparisons._referee as referee
 from comparisons import Verdict, compare
-from comparisons._tolerance import ERROR_FACTOR, NOISE_FACTOR
+from comparisons._tolerance import ERROR_FACTOR, GROSS_POWER, NOISE_FACTOR
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 16)).astype(np.float32)
@@ -66,6 +66,20 @@ GOOD = {
         lambda x: (torch.nn.functional.layer_norm(x, (16,)) ** 2).mean(),
         (X,),
     ),
+    "a saturated tail": (
+        lambda x: 1 - jnp.tanh(x) ** 2,
+        lambda x: 1 - torch.tanh(x) ** 2,
+        (8 * X,),
+    ),
+    "gelu far out": (
+        lambda x: jax.nn.gelu(x, approximate=False),
+        torch.nn.functional.gelu,
+        (4 * X,),
+    ),
+    "tanh far out": (jnp.tanh, torch.tanh, (5 * X,)),
+    "confident softmax": (jax.nn.softmax, lambda x: torch.softmax(x, -1), (10 * X,)),
+    "denormal results": (lambda x: x * 1e-25 * 1e-18, lambda x: x * 1e-25 * 1e-18, (X,)),
+    "overflow on both sides": (jnp.exp, torch.exp, (np.float32([1.0, 100.0, 88.0]),)),
     "scaled down": (lambda x, w: 1e-20 * (x @ w), lambda x, w: 1e-20 * (x @ w), (X, W)),
     "cancelling": (
         lambda x: (x + 1000.0) - 1000.0,
@@ -236,6 +250,62 @@ def test_nan_against_nan_agrees_and_is_reported():
     assert leaf.reason.endswith(" 2 of 3 elements are NaN or infinite on both sides.")
 
 
+@pytest.mark.parametrize("factor", [1.5, 1 + 1e-6])
+def test_overflow_on_both_sides_hides_nothing(factor):
+    """Both are infinite at float32, so only the float64 runs tell."""
+    x = np.float32([100.0, 1.0])
+    assert leaf_of(lambda x: factor * jnp.exp(x), torch.exp, x).verdict is Verdict.MISMATCH
+
+
+def test_a_true_zero_blinds_no_other_element():
+    """The bias of an attention's keys has a gradient of 0, and is packed with the queries'."""
+    rng = np.random.default_rng(0)
+    h, w = rng.normal(size=(6, 4)), rng.normal(size=(4, 12))
+
+    def attend(h, w, bias, softmax):
+        q, k, v = (h @ w + bias).reshape(6, 3, 4).swapaxes(0, 1)
+        return softmax(q @ k.swapaxes(0, 1)) @ v
+
+    def off_by(factor):
+        def softmax(x):
+            return jax.nn.softmax(x, -1)
+
+        def fun(h, w, bias):
+            frozen = jax.lax.stop_gradient(bias)
+            return attend(h, w, frozen + (bias - frozen) * factor, softmax)
+
+        return fun
+
+    def theirs(h, w, bias):
+        q, k, v = (h @ w + bias).reshape(6, 3, 4).unbind(1)
+        return torch.softmax(q @ k.T, -1) @ v
+
+    inputs = (h, w, rng.normal(size=12))
+    assert compare(off_by(1.0), theirs, inputs).ok
+    assert compare(off_by(1 + 1e-7), theirs, inputs).verdict is Verdict.MISMATCH
+
+
+def test_where_both_sides_stay_at_float32_there_is_no_referee_and_it_says_so():
+    x = np.arange(256, dtype=np.uint8)
+    leaf = leaf_of(lambda x: x.astype(jnp.float32) / 255, lambda x: x.float() / 255, x)
+    assert leaf.verdict in (Verdict.AGREES, Verdict.IDENTICAL)
+    assert leaf.reason.endswith("Neither side has a float64 run here: both return float32.")
+    off = leaf_of(lambda x: x.astype(jnp.float32) / 255.01, lambda x: x.float() / 255, x)
+    assert off.verdict is Verdict.MISMATCH
+
+
+def test_an_integer_that_rounding_decides_is_a_warning():
+    x = np.arange(0, 10, 0.1)
+    leaf = leaf_of(lambda x: (x / 0.1).astype(jnp.int32), lambda x: (x / 0.1).int(), x)
+    assert leaf.verdict in (Verdict.LESS_ACCURATE, Verdict.IDENTICAL)
+    evidence = evidence_for(1.0, 0.0)
+    flags = {side: {"y": np.array([1, 2])} for side in ("jax", "torch", "jax64", "torch64")}
+    working = referee.Evidence(**{**vars(evidence), **flags, "jax": {"y": np.array([1, 3])}})
+    (leaf,) = referee.judge(working)
+    assert (leaf.verdict, leaf.worst) == (Verdict.LESS_ACCURATE, (1,))
+    assert leaf.reason == "1 of 2 elements differ, but none at float64: rounding decides."
+
+
 def test_integers_and_booleans_are_exact_in_any_width():
     x = np.float32([3.0, 1.0, 2.0])
     assert leaf_of(jnp.argsort, torch.argsort, x).verdict is Verdict.IDENTICAL
@@ -243,23 +313,58 @@ def test_integers_and_booleans_are_exact_in_any_width():
     off = leaf_of(lambda x: jnp.argsort(x).at[1].add(1), torch.argsort, x)
     assert (off.verdict, off.reason, off.worst) == (
         Verdict.MISMATCH,
-        "1 of 3 elements differ.",
+        "1 of 3 elements differ in the float64 runs.",
         (1,),
     )
 
 
+def rounded_at_float32(size):
+    """A side that errs by a relative ``size`` at float32 and not at float64."""
+    return lambda x: jnp.tanh(x) * (1 + size if x.dtype == jnp.float32 else 1)
+
+
 def test_less_accurate():
-    """A program that rounds coarsely at float32 only: the same function, and a warning."""
-
-    def coarse(x):
-        return x.astype(jnp.bfloat16).astype(x.dtype) if x.dtype == jnp.float32 else x
-
-    report = compare(lambda x: jnp.tanh(coarse(x)), torch.tanh, (X,), orders=("value",))
+    report = compare(rounded_at_float32(2e-5), torch.tanh, (X,), orders=("value",))
     leaf = report.cases[0].leaves[0]
     assert leaf.verdict is Verdict.LESS_ACCURATE
-    assert leaf.reason.startswith("The float64 runs agree, but JAX's error at float32 is 0.00")
+    assert leaf.reason.startswith("The float64 runs agree, but JAX's error at float32 is 1.9")
     assert leaf.jax_error > 100 * leaf.torch_error
     assert report.ok, "a warning, not a failure"
+
+
+def test_pytorch_may_be_the_less_accurate_side():
+    def theirs(x):
+        return torch.tanh(x) * (1 + 2e-5 if x.dtype == torch.float32 else 1)
+
+    leaf = leaf_of(jnp.tanh, theirs, X)
+    assert leaf.verdict is Verdict.LESS_ACCURATE
+    assert leaf.reason.startswith("The float64 runs agree, but PyTorch's error at float32 is 1.9")
+
+
+@pytest.mark.parametrize("size", [-2.0, 1e-2, 1e-3], ids=["sign", "1e-2", "1e-3"])
+def test_what_is_grossly_wrong_at_float32_is_a_mismatch_though_float64_agrees(size):
+    """Half of the digits gone is no rounding: a wrong branch for one dtype, an overflow, a cast."""
+    report = compare(rounded_at_float32(size), torch.tanh, (X,), orders=("value",))
+    assert report.verdict is Verdict.MISMATCH
+    assert not report.ok
+
+
+def test_an_autocast_on_the_torch_side_is_a_mismatch():
+    def theirs(x, w):
+        with torch.autocast("cpu", torch.bfloat16, enabled=x.dtype == torch.float32):
+            return (x @ w).to(x.dtype)
+
+    leaf = leaf_of(lambda x, w: x @ w, theirs, X, W)
+    assert leaf.verdict is Verdict.MISMATCH
+    assert "but PyTorch's error at float32" in leaf.reason
+
+
+def test_an_integer_that_overflows_on_one_side():
+    def fun(i, x):
+        return ((i * 100003) % 97) * x
+
+    i = np.arange(100_000, 100_004)  # in int32 on the JAX side the product overflows
+    assert leaf_of(fun, fun, i, np.ones(4)).verdict is Verdict.MISMATCH
 
 
 def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0):
@@ -277,33 +382,39 @@ def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0):
 
 
 EPS32, EPS64 = 2.0**-23, 2.0**-52
+UNIT = 2 * EPS32  # of the value 1, itself the leaf's greatest: eps |T64| + eps max|T64|
 
 
-@pytest.mark.parametrize(
-    ("error", "verdict"), [(0.5, Verdict.AGREES), (2.0, Verdict.LESS_ACCURATE)]
-)
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "AGREES"), (2.0, "LESS_ACCURATE")])
 def test_error_factor_is_where_less_accurate_begins(error, verdict):
-    """One unit is eps of the value, here exact and with no error of PyTorch's."""
-    (leaf,) = referee.judge(evidence_for(1.0, error * ERROR_FACTOR * EPS32))
-    assert leaf.verdict is verdict
-    assert leaf.allowed == ERROR_FACTOR * EPS32
+    """The value is 1, exact and with no error of PyTorch's."""
+    (leaf,) = referee.judge(evidence_for(1.0, error * ERROR_FACTOR * UNIT))
+    assert leaf.verdict == verdict
+    assert leaf.allowed == pytest.approx(ERROR_FACTOR * UNIT, rel=1e-6)
 
 
 @pytest.mark.parametrize(("error", "verdict"), [(0.5, "AGREES"), (2.0, "LESS_ACCURATE")])
 def test_pytorchs_own_error_is_allowed_to_jax(error, verdict):
-    torch_error = 64 * EPS32
+    torch_error = 16 * UNIT
     evidence = evidence_for(1.0, error * ERROR_FACTOR * torch_error, torch_error=torch_error)
     (leaf,) = referee.judge(evidence)
     assert leaf.verdict == verdict
     assert leaf.torch_error == torch_error
 
 
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "LESS_ACCURATE"), (2.0, "MISMATCH")])
+def test_gross_power_is_where_an_error_is_no_rounding(error, verdict):
+    (leaf,) = referee.judge(evidence_for(1.0, error * EPS32**GROSS_POWER))
+    assert leaf.verdict == verdict
+
+
 @pytest.mark.parametrize(("gap", "verdict"), [(0.5, "IDENTICAL"), (2.0, "MISMATCH")])
 def test_noise_factor_is_where_a_mismatch_begins(gap, verdict):
-    (leaf,) = referee.judge(evidence_for(1.0, 0.0, gap64=gap * NOISE_FACTOR * EPS64))
+    """At float64 the unit is as many times smaller as the epsilons are."""
+    (leaf,) = referee.judge(evidence_for(1.0, 0.0, gap64=gap * NOISE_FACTOR * 2 * EPS64))
     assert leaf.verdict == verdict
     # JAX's own error, |J - J64|, counts too: here the gap itself, shrunk to nothing beside it.
-    assert leaf.float64_noise == pytest.approx(NOISE_FACTOR * EPS64, rel=1e-5)
+    assert leaf.float64_noise == pytest.approx(NOISE_FACTOR * 2 * EPS64, rel=1e-5)
 
 
 def test_probes_make_up_for_a_lucky_run():
@@ -313,6 +424,37 @@ def test_probes_make_up_for_a_lucky_run():
     assert referee.judge(lucky)[0].verdict is Verdict.LESS_ACCURATE
     probed = referee.Evidence(**{**vars(lucky), "probes": (*lucky.probes, unlucky)})
     assert referee.judge(probed)[0].verdict is Verdict.AGREES
+
+
+def evidence_of(errors, gap64=0.0):
+    """Made-up runs: both sides err by ``errors`` from 1; float64 differs in the first element."""
+    exact = np.ones(len(errors))
+    working = (exact + np.array(errors)).astype(np.float32)
+    return referee.Evidence(
+        quantity="value",
+        jax={"y": working},
+        torch={"y": working},
+        jax64={"y": exact + gap64 * (np.arange(len(errors)) == 0)},
+        torch64={"y": exact},
+        probes=(),
+    )
+
+
+def test_the_median_makes_up_for_a_lucky_element():
+    """PyTorch errs by 100 eps on most elements, and by luck not at all on the first."""
+    (leaf,) = referee.judge(
+        evidence_of([0.0] + [100 * EPS32] * 4, gap64=100 * NOISE_FACTOR * EPS64)
+    )
+    assert leaf.worst == (0,)
+    assert leaf.verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_no_element_blinds_the_others(size):
+    """PyTorch loses all digits of the last element, which allows nothing on the first."""
+    evidence = evidence_of([0.0] * (size - 1) + [2.0], gap64=1e-9)
+    (leaf,) = referee.judge(evidence)
+    assert (leaf.verdict, leaf.worst) == (Verdict.MISMATCH, (0,))
 
 
 def test_the_evidence_is_in_the_result():

@@ -9,7 +9,7 @@ import torch
 import functional_ad
 from comparisons import ParityCase, Verdict, assert_parity, compare
 from comparisons._runner import run_cases
-from comparisons._trees import perturb, prepare_inputs, seed_cotangent
+from comparisons._trees import perturb, prepare_inputs, seed_cotangents
 
 
 def test_a_report_of_one_case():
@@ -60,9 +60,23 @@ def test_the_cotangent_is_not_ones():
     x = np.random.default_rng(0).normal(size=8)
     report = compare(jax.nn.softmax, lambda x: torch.softmax(x, 0), (x,), orders=("vjp",))
     assert np.abs(report.cases[0].leaves[0].jax).max() > 0.01
-    assert seed_cotangent("y", (), np.float32) == 1.0
-    assert (seed_cotangent("y", (4,), "f4") == seed_cotangent("y", (4,), "f8")).all()
-    assert (seed_cotangent("y", (4,), "f4") != seed_cotangent("z", (4,), "f4")).all()
+    assert seed_cotangents({"y": ()}) == {"y": 1.0}
+    seeds = seed_cotangents({"y": (4,), "z": (4,), "s": ()})
+    assert (seeds["y"] != seeds["z"]).all()
+    assert seeds["s"] not in (0.0, 1.0)
+    assert (seeds["y"] == seed_cotangents({"y": (4,)})["y"]).all()
+    probed = seed_cotangents({"y": (4,)}, probe=1)["y"]
+    assert set(np.abs(probed.view(np.int32) - seeds["y"].view(np.int32))) == {1}
+
+
+def test_two_scalars_that_swap_their_detach_are_told_apart():
+    """With a cotangent of 1 for both, the sum of their gradients would be the same."""
+    report = compare(
+        lambda x: {"loss": jax.lax.stop_gradient(x**2), "log": x**2},
+        lambda x: {"loss": x**2, "log": (x**2).detach()},
+        (3.0,),
+    )
+    assert report.verdict is Verdict.MISMATCH
 
 
 def test_an_unused_input_has_a_zero_gradient_on_both_sides():
@@ -110,7 +124,27 @@ def test_inputs_are_never_modified():
 
 def test_donated_inputs_of_one_run_are_not_missing_in_the_next():
     donating = jax.jit(lambda x: x + 1, donate_argnums=0)
-    assert compare(donating, lambda x: x + 1, (np.ones(4),), orders=("value",)).ok
+    assert compare(donating, lambda x: x + 1, (np.ones(4),)).ok
+
+
+def test_a_dict_that_a_function_empties_is_whole_again_in_the_next_run():
+    assert compare(lambda d: d.pop("a") ** 2, lambda d: d.pop("a") ** 2, ({"a": np.ones(2)},)).ok
+
+
+def test_under_inference_mode():
+    with torch.inference_mode():
+        assert compare(jnp.sin, torch.sin, (np.ones(2),)).ok
+
+
+def test_numpy_that_raises_on_underflow_does_not_stop_a_comparison():
+    with np.errstate(all="raise"):
+        assert compare(jnp.sin, torch.sin, (np.float32([1e-45, 1.0]),), orders=("value",)).ok
+
+
+def test_torchs_named_results_are_tuples():
+    x = np.random.default_rng(0).normal(size=(3, 4))
+    report = compare(lambda x: (jnp.max(x, 0), jnp.argmax(x, 0)), lambda x: torch.max(x, 0), (x,))
+    assert report.ok, str(report)
 
 
 def test_settings_are_as_they_were_even_after_an_exception():
@@ -189,7 +223,14 @@ def test_new_tensors_have_the_dtype_of_the_run():
         (
             {"orders": ("jvp",)},
             ValueError,
-            "expected: some of 'value', 'vjp'\n  got:      ('jvp',)",
+            "`compare(orders=...)` must name at least one quantity to compare.\n"
+            "  expected: a tuple of some of 'value', 'vjp'\n  got:      ('jvp',)",
+        ),
+        ({"orders": "value"}, ValueError, "got:      'value'"),
+        (
+            {"inputs": (np.array([2**40, 5]),)},
+            ValueError,
+            "expected: values that fit int32\n  got:      int64 from 5 to 1099511627776\n",
         ),
         ({"orders": ()}, ValueError, "must name at least one quantity to compare"),
         ({"dtype": "bfloat16"}, ValueError, "expected: 'float32'\n  got:      'bfloat16'"),
@@ -197,7 +238,7 @@ def test_new_tensors_have_the_dtype_of_the_run():
             {"inputs": (np.ones(2) * 1j,)},
             TypeError,
             "got:      ndarray with dtype complex128\n"
-            "Split a complex input into its real and imaginary parts.",
+            "Split a complex input into its real and imaginary parts; close over what is no array.",
         ),
         ({"name": "a/"}, ValueError, "must be slash-separated; got 'a/'"),
     ],
@@ -210,14 +251,40 @@ def test_bad_arguments(arguments, error, text):
 
 
 def test_a_complex_output_is_refused_with_its_path():
-    with pytest.raises(TypeError, match="The JAX side must return real") as caught:
+    with pytest.raises(TypeError, match="The JAX side must return a tree of real") as caught:
         compare(lambda x: {"z": x * 1j}, lambda x: {"z": x * 1j}, (np.ones(2),), orders=("value",))
     assert "'z'" in str(caught.value)
+
+
+def test_what_is_no_array_is_refused_with_its_path():
+    for leaf in ("text", object(), torch.nn.Linear(1, 1)):
+        with pytest.raises(TypeError, match="Return the arrays in it") as caught:
+            compare(lambda x: {"y": x}, lambda x, leaf=leaf: {"y": leaf}, (np.ones(2),), ("value",))
+        assert "The PyTorch side must return" in str(caught.value)
+        assert "at 'y'" in str(caught.value)
+
+
+def test_leaves_of_one_path_are_not_dropped():
+    def fun(x):
+        return {"a": {"b": x * 100}, "a/b": x}
+
+    with pytest.raises(ValueError, match="Two leaves have the path 'a/b'"):
+        compare(fun, fun, (np.ones(2),))
+
+
+@pytest.mark.parametrize(
+    "jax_fn", [lambda x: x[:, None], lambda x: (x, x)], ids=["shape", "one more output"]
+)
+def test_gradients_of_other_outputs_prove_nothing(jax_fn):
+    report = compare(jax_fn, lambda x: x, (np.ones(3),), orders=("vjp",))
+    assert report.verdict is Verdict.STRUCTURE
 
 
 def test_comparing_nothing_is_a_failure():
     with pytest.raises(ValueError, match="Nothing was compared: neither function returned"):
         compare(lambda: {}, lambda: None, (), orders=("value",))
+    with pytest.raises(ValueError, match="Nothing was compared"):
+        compare(lambda x: x[:0], lambda x: x[:0] * 5, (np.ones(3),), orders=("value",))
     for fun, x in ((lambda x: x.argmax(), np.ones(3)), (lambda x: x + 1, np.arange(3))):
         with pytest.raises(ValueError, match="Nothing was compared as 'vjp'"):
             compare(fun, fun, (x,))
@@ -249,6 +316,28 @@ def test_a_case_that_raises_fails_and_the_others_still_run():
     assert not report.ok
 
 
+def test_the_line_of_the_users_own_file_is_named():
+    """JAX adds notes and frames of its own to an exception; neither belongs into the report."""
+
+    def wrong_shapes(x):
+        return x @ jnp.ones((7, 2))
+
+    def leave(x):
+        raise SystemExit(7)
+
+    cases = [
+        ParityCase(name="a", title="", jax=wrong_shapes, torch=torch.sin, inputs=(np.ones(3),)),
+        ParityCase(name="b", title="", jax=jnp.sin, torch=leave, inputs=(np.ones(3),)),
+    ]
+    first, second = (case.error for case in run_cases(cases).cases)
+    assert first.startswith(f"JAX side, at float32: {__file__}, line ")
+    assert first.splitlines()[0].endswith("in wrong_shapes")
+    assert first.splitlines()[1].startswith("TypeError: ")
+    assert "internal frames" not in first
+    assert second.startswith(f"PyTorch side, at float32: {__file__}, line ")
+    assert second.endswith("in leave\nSystemExit: 7")
+
+
 def test_no_case_at_all_is_a_failure():
     assert not run_cases([]).ok
 
@@ -266,12 +355,16 @@ def test_prepared_inputs_are_copies_at_the_working_dtype():
     assert prepared[5][0].dtype == np.arange(2).dtype
 
 
-def test_a_probe_moves_each_element_by_at_most_a_last_bit():
+def test_a_probe_moves_each_element_by_a_last_bit():
     x = np.concatenate([np.random.default_rng(0).normal(size=300), [0.0]]).astype(np.float32)
-    (moved,), (again,) = perturb((x,), 1), perturb((x,), 1)
-    steps = moved.view(np.int32) - x.view(np.int32)
-    assert set(np.unique(steps)) == {-1, 0, 1}
+    (moved, other), (again, _) = perturb((x, x), 1), perturb((x, x), 1)
+    steps = moved[:-1].view(np.int32) - x[:-1].view(np.int32)
+    assert set(np.unique(steps)) == {-1, 1}
     assert moved[-1] == 0.0
     np.testing.assert_array_equal(moved, again)
+    assert (moved != other).any(), "inputs of one size move apart"
     assert (perturb((x,), 2)[0] != moved).any()
     assert perturb((3, np.arange(2)), 0)[0] == 3
+    scalars = {float(perturb((np.ones((), np.float32),), probe)[0]) for probe in range(4)}
+    assert 1.0 not in scalars
+    assert len(scalars) == 2, "up in one probe and down in another"

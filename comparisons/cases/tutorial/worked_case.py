@@ -15,27 +15,17 @@ EXAMPLES = "https://docs.pytorch.org/tutorials/beginner/pytorch_with_examples.ht
 
 def data_torch():
     torch.manual_seed(21)
-    return {
-        "x": torch.randint(1, 5, (1, 20)),
-        "y": torch.randint(1, 5, (1, 20)),
-    }
+    x = torch.randint(1, 5, (1, 20)).float()
+    y = torch.randint(1, 5, (1, 20)).float()
+    return {"x": x, "y": y}
 
 
 def data_jax():
-    generator = np.random.RandomState(
-        21
-    )  # MT19937, like torch's generator on a CPU
-    x, y = (
-        generator.randint(
-            0, 2**32, size=(2, 1, 20), dtype=np.uint32
-        )
-        % 4
-        + 1
-    )
-    return {
-        "x": jnp.asarray(x, jnp.int32),
-        "y": jnp.asarray(y, jnp.int32),
-    }
+    # MT19937, like torch's generator on a CPU
+    generator = np.random.RandomState(21)
+    raw = generator.randint(0, 2**32, 40, np.uint32)
+    x, y = (raw % 4 + 1).reshape(2, 1, 20)
+    return {"x": jnp.float32(x), "y": jnp.float32(y)}
 
 
 DATA = ParityCase(
@@ -68,7 +58,7 @@ FIRST_STEP = ParityCase(
     jax=first_step_jax,
     inputs=(1.0, 2.0, X, Y),
     orders=("value", "vjp"),
-    note="The loss is 5.75 on both sides, and 4.5746 after one step.",
+    note="The loss is 5.75 on both sides. The gradients, too, are sums of twenty small numbers.",
     citation=EXAMPLES,
 )
 
