@@ -127,7 +127,7 @@ def _run_with_progress(cases: list[ParityCase]) -> Report:
     console = Console(stderr=True)
     with Progress(
         TextColumn("comparing"),
-        BarColumn(),
+        BarColumn(bar_width=24),  # fixed, or it would jump with the length of the names
         MofNCompleteColumn(),
         TextColumn("{task.description}"),
         console=console,
