@@ -1,0 +1,107 @@
+"""Each constant of the verdict: where it takes effect, on made-up runs that hit it exactly."""
+
+import numpy as np
+import pytest
+
+import comparisons._referee as referee
+from comparisons import Verdict
+from comparisons._tolerance import ERROR_FACTOR, GROSS_POWER, NOISE_FACTOR
+
+
+def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0):
+    """Made-up runs: PyTorch errs by torch_error, JAX by jax_error, float64 differs by gap64."""
+    exact = np.array([torch_value])
+    working = (exact + torch_error).astype(np.float32)
+    return referee.Evidence(
+        quantity="value",
+        jax={"y": (exact + jax_error).astype(np.float32)},
+        torch={"y": working},
+        jax64={"y": exact + gap64},
+        torch64={"y": exact},
+        probes=(referee.Probe({"y": working}, {"y": exact}),),
+    )
+
+
+EPS32, EPS64 = 2.0**-23, 2.0**-52
+UNIT = 2 * EPS32  # of the value 1, itself the leaf's greatest: eps |T64| + eps max|T64|
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "AGREES"), (2.0, "LESS_ACCURATE")])
+def test_error_factor_is_where_less_accurate_begins(error, verdict):
+    """The value is 1, exact and with no error of PyTorch's."""
+    (leaf,) = referee.judge(evidence_for(1.0, error * ERROR_FACTOR * UNIT))
+    assert leaf.verdict == verdict
+    assert leaf.allowed == pytest.approx(ERROR_FACTOR * UNIT, rel=1e-6)
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "AGREES"), (2.0, "LESS_ACCURATE")])
+def test_pytorchs_own_error_is_allowed_to_jax(error, verdict):
+    torch_error = 16 * UNIT
+    evidence = evidence_for(1.0, error * ERROR_FACTOR * torch_error, torch_error=torch_error)
+    (leaf,) = referee.judge(evidence)
+    assert leaf.verdict == verdict
+    assert leaf.torch_error == torch_error
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(0.5, "LESS_ACCURATE"), (2.0, "MISMATCH")])
+def test_gross_power_is_where_an_error_is_no_rounding(error, verdict):
+    (leaf,) = referee.judge(evidence_for(1.0, error * EPS32**GROSS_POWER))
+    assert leaf.verdict == verdict
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.5, "IDENTICAL"), (2.0, "MISMATCH")])
+def test_noise_factor_is_where_a_mismatch_begins(gap, verdict):
+    """At float64 the unit is as many times smaller as the epsilons are."""
+    (leaf,) = referee.judge(evidence_for(1.0, 0.0, gap64=gap * NOISE_FACTOR * 2 * EPS64))
+    assert leaf.verdict == verdict
+    # JAX's own error, |J - J64|, counts too: here the gap itself, shrunk to nothing beside it.
+    assert leaf.float64_noise == pytest.approx(NOISE_FACTOR * 2 * EPS64, rel=1e-5)
+
+
+def test_probes_make_up_for_a_lucky_run():
+    """PyTorch is exact by luck; its neighbours show that it usually errs by 100 units."""
+    unlucky = referee.Probe({"y": np.float32([1 + 100 * EPS32])}, {"y": np.array([1.0])})
+    lucky = evidence_for(1.0, 200 * EPS32)
+    assert referee.judge(lucky)[0].verdict is Verdict.LESS_ACCURATE
+    probed = referee.Evidence(**{**vars(lucky), "probes": (*lucky.probes, unlucky)})
+    assert referee.judge(probed)[0].verdict is Verdict.AGREES
+
+
+def evidence_of(errors, gap64=0.0):
+    """Made-up runs: both sides err by ``errors`` from 1; float64 differs in the first element."""
+    exact = np.ones(len(errors))
+    working = (exact + np.array(errors)).astype(np.float32)
+    return referee.Evidence(
+        quantity="value",
+        jax={"y": working},
+        torch={"y": working},
+        jax64={"y": exact + gap64 * (np.arange(len(errors)) == 0)},
+        torch64={"y": exact},
+        probes=(),
+    )
+
+
+def test_the_median_makes_up_for_a_lucky_element():
+    """PyTorch errs by 100 eps on most elements, and by luck not at all on the first."""
+    (leaf,) = referee.judge(
+        evidence_of([0.0] + [100 * EPS32] * 4, gap64=100 * NOISE_FACTOR * EPS64)
+    )
+    assert leaf.worst == (0,)
+    assert leaf.verdict is Verdict.IDENTICAL
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_no_element_blinds_the_others(size):
+    """PyTorch loses all digits of the last element, which allows nothing on the first."""
+    evidence = evidence_of([0.0] * (size - 1) + [2.0], gap64=1e-9)
+    (leaf,) = referee.judge(evidence)
+    assert (leaf.verdict, leaf.worst) == (Verdict.MISMATCH, (0,))
+
+
+def test_an_integer_that_rounding_decides_is_a_warning():
+    sides = {side: {"y": np.array([1, 2])} for side in ("jax", "torch", "jax64", "torch64")}
+    evidence = evidence_for(1.0, 0.0)
+    apart = referee.Evidence(**{**vars(evidence), **sides, "jax": {"y": np.array([1, 3])}})
+    (leaf,) = referee.judge(apart)
+    assert (leaf.verdict, leaf.worst) == (Verdict.LESS_ACCURATE, (1,))
+    assert leaf.reason == "1 of 2 elements differ, but none at float64: rounding decides."
