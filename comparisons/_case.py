@@ -35,6 +35,11 @@ class ParityCase:
         citation: Address of the documentation of the PyTorch behaviour.
         curves: Paths of outputs of shape (steps,) that a report draws, both sides on one plot.
 
+    Raises:
+        ValueError: ``name`` is empty or begins or ends with a slash or a space, or ``orders`` is no
+            choice of quantities.
+        TypeError: ``inputs`` is not a tuple.
+
     Example:
         >>> case = ParityCase(
         ...     name="example/square", title="x squared", inputs=(3.0,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import textwrap
 import time
@@ -62,6 +63,9 @@ def compare(
         ValueError: ``orders`` or ``dtype`` is unknown.
         Exception: What either function raises, with a note that says which side at which dtype.
 
+    Source:
+        https://docs.pytorch.org/docs/stable/testing.html
+
     Example:
         >>> import jax.numpy as jnp, numpy as np, torch
         >>> x = np.linspace(0.1, 3, 50)
@@ -77,7 +81,7 @@ def compare(
         jax=jax_fn,
         torch=torch_fn,
         inputs=inputs,
-        orders=tuple(orders),
+        orders=tuple(dict.fromkeys(orders)),
     )
     return Report((run_case(case, dtype),), describe_environment())
 
@@ -104,6 +108,9 @@ def assert_parity(
 
     Raises:
         AssertionError: The comparison failed; the text is the report's table with the reasons.
+
+    Source:
+        https://docs.pytorch.org/docs/stable/testing.html
 
     Example:
         >>> import jax, numpy as np, torch
@@ -219,11 +226,18 @@ def _describe_case(
 
 
 def read_source(fn: Callable[..., Any]) -> str:
-    """Source text of a function; its name if there is none, as for a builtin."""
+    """Source text of a function or of a callable's class; the name if there is none."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    unwrapped = inspect.unwrap(fn)
     try:
-        return textwrap.dedent(inspect.getsource(inspect.unwrap(fn))).strip()
+        return textwrap.dedent(inspect.getsource(unwrapped)).strip()
     except (OSError, TypeError):
-        return getattr(fn, "__name__", repr(fn))
+        pass
+    try:
+        return textwrap.dedent(inspect.getsource(type(unwrapped))).strip()
+    except (OSError, TypeError):
+        return getattr(unwrapped, "__name__", type(unwrapped).__name__)
 
 
 def _explain_error(case: ParityCase, error: BaseException) -> str:

@@ -50,12 +50,9 @@ def prepare_inputs(inputs: tuple[Any, ...], dtype: str) -> tuple[Any, ...]:
     """
 
     def prepare(leaf: Any) -> Any:
-        if isinstance(leaf, bool | int | str):
+        if isinstance(leaf, bool | str):
             return leaf
-        if hasattr(leaf, "detach"):  # a tensor, on whatever device
-            leaf = leaf.detach().cpu()
-            leaf = (leaf.float() if "bfloat16" in str(leaf.dtype) else leaf).numpy()
-        array = np.array(leaf)  # a copy: nothing that happens below reaches the caller's arrays
+        array = _copy(leaf)
         if array.dtype.kind == "f" or array.dtype.name == "bfloat16":
             return array.astype(dtype)
         if array.dtype.kind not in "biu":
@@ -74,9 +71,20 @@ def prepare_inputs(inputs: tuple[Any, ...], dtype: str) -> tuple[Any, ...]:
                 f"  got:      {array.dtype} from {array.min()} to {array.max()}\n"
                 f"JAX would cut them without a word; pass smaller ones."
             )
-        return array
+        return leaf if isinstance(leaf, int) else array
 
     return map_leaves(prepare, inputs)
+
+
+def _copy(leaf: Any) -> np.ndarray[Any, Any]:
+    """A new NumPy array: nothing that happens to it reaches the caller's."""
+    if hasattr(leaf, "detach"):  # a tensor, on whatever device
+        leaf = leaf.detach().cpu()
+        leaf = (leaf.float() if "bfloat16" in str(leaf.dtype) else leaf).numpy()
+    try:
+        return np.array(leaf)
+    except TypeError:  # a PRNG key, which NumPy has no dtype for
+        return np.array(None)
 
 
 def widen(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -136,11 +144,11 @@ def to_array(side: str, path: str, leaf: Any, dtype: str) -> np.ndarray[Any, Any
         return np.asarray(leaf, dtype)
     array = np.asarray(leaf)
     if array.dtype.kind not in "biuf":
-        is_complex = array.dtype.kind == "c"
+        advice = {"c": "Return its real and imaginary parts.", "V": "Cast it to float32 first."}
         raise TypeError(
             f"The {side} side must return a tree of real, integer or boolean arrays.\n"
             f"  expected: such an array at {path!r}\n"
             f"  got:      {type(leaf).__name__} with dtype {array.dtype}\n"
-            + ("Return its real and imaginary parts." if is_complex else "Return the arrays in it.")
+            + advice.get(array.dtype.kind, "Return the arrays in it.")
         )
     return array

@@ -81,7 +81,7 @@ def accumulate_grads(
             weigh the same.
         has_aux: Whether ``loss`` returns a pair of the loss and a tree of arrays or numbers.
         accum_dtype: In which dtype gradients are summed, times their weights if there are any. None
-            means float32 for float16 and bfloat16 gradients, and their own dtype for others.
+            means float32 for narrower gradients, and their own dtype for others.
 
     Returns:
         A function ``(params, batch, key=None)`` that returns ``(loss, grads)``, or
@@ -221,7 +221,8 @@ def _sum_over_mesh(grads: PyTree, postponed: list[tuple[str, ...]]) -> PyTree:
 
 def _make_zero(kind: Any) -> Any:
     """Zeros of a type: shape, dtype, sharding and the mesh axes that it varies over."""
-    zero = jnp.zeros_like(kind)
+    # Not zeros_like of the type itself, which fails on a mesh of which only some axes are manual.
+    zero = jnp.zeros_like(jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=kind.sharding))
     missing = tuple(sorted(varying_axes(kind) - varying_axes(zero)))
     return lax.pcast(zero, missing, to="varying") if missing else zero
 
@@ -234,7 +235,9 @@ def _choose_dtype(leaf: Any, accum: Any) -> Any:
 
 
 def _widen(dtype: Any, least: Any) -> Any:
-    """The narrowest dtype that holds both, also where the user has made promotion an error."""
+    """The narrowest dtype that holds both, also where promotion is an error or not defined."""
+    if jnp.issubdtype(dtype, jnp.floating) and dtype.itemsize < jnp.dtype(least).itemsize:
+        return least  # for float8, too, which JAX promotes to nothing
     with jax.numpy_dtype_promotion("standard"):
         return jnp.promote_types(dtype, least)
 

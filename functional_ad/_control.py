@@ -61,7 +61,7 @@ def no_grad(fn: Callable[P, R] = _MISSING) -> Callable[P, R]:
         https://docs.pytorch.org/docs/stable/generated/torch.no_grad.html
         https://docs.jax.dev/en/latest/_autosummary/jax.lax.stop_gradient.html
     """
-    _check_function(fn)
+    _check_function("no_grad(fn)", "`@no_grad` without parentheses", fn)
     call: Callable[..., R] = fn
 
     @functools.wraps(fn)
@@ -103,7 +103,8 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's name, and used like a function
         mode: Whether gradients may be taken.
 
     Raises:
-        ArgumentError: ``mode`` is not a bool.
+        ArgumentError: ``mode`` is not a bool; or, as a decorator, it is put on a generator,
+            coroutine or class, whose work begins only after the call.
 
     Example:
         >>> with set_grad_enabled(False):
@@ -144,6 +145,7 @@ class set_grad_enabled:  # noqa: N801 - PyTorch's name, and used like a function
     def __call__(self, fn: Callable[P, R]) -> Callable[P, R]:
         """As a decorator it holds during each call of ``fn``, and not until then."""
         self.__exit__(None, None, None)
+        _check_function("set_grad_enabled(mode)(fn)", "`@set_grad_enabled(False)`", fn)
 
         @functools.wraps(fn)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -205,13 +207,13 @@ def _is_opaque(node: object) -> bool:
     return isinstance(node, Iterator | jax.tree_util.Partial)
 
 
-def _check_function(fn: object) -> None:
+def _check_function(name: str, example: str, fn: object) -> None:
     lazy = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
     if not callable(fn) or inspect.isclass(fn) or any(test(fn) for test in lazy):
         raise ArgumentError(
             explain(
-                "`functional_ad.no_grad(fn)` must get a function that returns its result.",
-                expected="a function, as in `@no_grad` without parentheses",
+                f"`functional_ad.{name}` must get a function that returns its result.",
+                expected=f"a function, as in {example}",
                 got=_tree.describe_value(fn),
                 fix="For a block of code, put it in a function, or use `jax.lax.stop_gradient` "
                 "on its values.",

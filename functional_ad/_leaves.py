@@ -87,7 +87,7 @@ def select_for(argument: str, tree: PyTree, where: Where) -> PyTree:
                 expected="at least one floating-point leaf",
                 got=[_tree.name_leaf(path, leaf) for path, leaf in pairs]
                 or "a tree with no leaves",
-                fix="Select a floating-point leaf, or cast one with `.astype(jnp.float32)`.",
+                fix="Select a floating-point leaf; cast one if there is none.",
             )
         )
     return jax.tree.unflatten(jax.tree.structure(tree), flags)
@@ -179,7 +179,9 @@ def _match(argument: str, tree: PyTree, pairs: list[tuple[str, Any]], where: Whe
         return [_tree.is_differentiable(leaf) for _, leaf in pairs]
     if isinstance(where, str):
         return _match_patterns(argument, [path for path, _ in pairs], [where])
-    if isinstance(where, list | tuple) and where and all(isinstance(w, str) for w in where):
+    if isinstance(where, list | tuple) and not where:
+        return [False for _ in pairs]
+    if isinstance(where, list | tuple) and all(isinstance(w, str) for w in where):
         return _match_patterns(argument, [path for path, _ in pairs], cast("list[str]", where))
     if callable(where) and jax.tree_util.all_leaves([where]):  # a mask may be a callable module
         predicate = cast("Callable[[str, Any], object]", where)

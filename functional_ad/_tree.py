@@ -77,8 +77,8 @@ def describe(leaf: Any) -> str:
         >>> describe(np.ones((3, 2), np.float32)), describe(3), describe("relu"), describe(None)
         ('float32[3,2]', 'int', 'str', 'None')
     """
-    if leaf is None:
-        return "None"
+    if leaf is None or isinstance(leaf, type):
+        return str(leaf)
     dtype = getattr(leaf, "dtype", None)
     if dtype is None:
         return type(leaf).__name__

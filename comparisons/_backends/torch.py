@@ -89,17 +89,17 @@ def _pull_back(arguments: dict[str, Any], output: Any, probe: int | None) -> Lea
         for path, leaf in arguments.items()
         if isinstance(leaf, torch.Tensor) and leaf.requires_grad
     }
-    floats = {
-        path: leaf
-        for path, leaf in _trees.flatten(output).items()
-        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point()
-    }
+    floats = {path: leaf for path, leaf in _trees.flatten(output).items() if _is_floating(leaf)}
     if not inputs or not floats:
         return {}
-    outputs = {path: leaf for path, leaf in floats.items() if leaf.requires_grad}
+    outputs = {
+        path: leaf
+        for path, leaf in floats.items()
+        if isinstance(leaf, torch.Tensor) and leaf.requires_grad
+    }
     grads = [None] * len(inputs)
     if outputs:
-        shapes = {path: tuple(leaf.shape) for path, leaf in floats.items()}
+        shapes = {path: tuple(np.shape(leaf)) for path, leaf in floats.items()}
         seeds = _trees.seed_cotangents(shapes, probe)
         cotangents = [
             torch.tensor(seeds[path], dtype=leaf.dtype, device=leaf.device)
@@ -115,7 +115,18 @@ def _pull_back(arguments: dict[str, Any], output: Any, probe: int | None) -> Lea
     }
 
 
+def _is_floating(leaf: Any) -> bool:
+    """Whether an output has a cotangent, as on the JAX side: numbers count, too."""
+    if isinstance(leaf, torch.Tensor):
+        return leaf.is_floating_point()
+    return isinstance(leaf, float) or np.asarray(leaf).dtype.kind == "f"
+
+
 def _to_numpy(leaf: Any) -> Any:
     if not isinstance(leaf, torch.Tensor):
         return leaf
+    if leaf.dtype == torch.bfloat16:
+        raise TypeError(
+            "A bfloat16 output cannot be compared; cast it to float32 before returning it."
+        )
     return leaf.detach().cpu().resolve_conj().resolve_neg().numpy().copy()

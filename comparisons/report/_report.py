@@ -106,7 +106,11 @@ class Report:
         return cls(cases, copy.deepcopy(dict(environment)))
 
     def to_json(self) -> str:
-        """``to_dict`` as strict JSON text: no bare NaN, readable by any JSON parser."""
+        """``to_dict`` as strict JSON text.
+
+        Returns:
+            The text, without a bare NaN: any JSON parser reads it.
+        """
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def save(self, path: str | os.PathLike[str]) -> None:

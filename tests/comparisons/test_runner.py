@@ -1,5 +1,7 @@
 """compare, assert_parity, run_cases: inputs, settings and errors."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import torch
 
 import functional_ad
 from comparisons import ParityCase, Verdict, assert_parity, compare
-from comparisons._runner import run_cases
+from comparisons._runner import read_source, run_cases
 from comparisons._trees import perturb, prepare_inputs, seed_cotangents
 
 
@@ -77,6 +79,15 @@ def test_two_scalars_that_swap_their_detach_are_told_apart():
         (3.0,),
     )
     assert report.verdict is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize("number", [0.1, np.float32(0.1), np.float64(0.1)], ids=["py", "f4", "f8"])
+def test_a_number_among_the_outputs_is_a_scalar_on_both_sides(number):
+    def fun(x):
+        return {"loss": (x**2).sum(), "rate": float(number)}
+
+    assert compare(fun, fun, (np.linspace(0.1, 3, 50),)).ok
+    assert compare(lambda x: 1.5, lambda x: 1.5, (np.ones(2),)).ok
 
 
 def test_an_unused_input_has_a_zero_gradient_on_both_sides():
@@ -232,6 +243,8 @@ def test_new_tensors_have_the_dtype_of_the_run():
             ValueError,
             "expected: values that fit int32\n  got:      int64 from 5 to 1099511627776\n",
         ),
+        ({"inputs": (np.ones(2), 2**40)}, ValueError, "expected: values that fit int32\n"),
+        ({"inputs": (jax.random.key(0),)}, TypeError, "`compare(inputs=...)` must hold real"),
         ({"orders": ()}, ValueError, "must name at least one quantity to compare"),
         ({"dtype": "bfloat16"}, ValueError, "expected: 'float32'\n  got:      'bfloat16'"),
         (
@@ -262,6 +275,43 @@ def test_what_is_no_array_is_refused_with_its_path():
             compare(lambda x: {"y": x}, lambda x, leaf=leaf: {"y": leaf}, (np.ones(2),), ("value",))
         assert "The PyTorch side must return" in str(caught.value)
         assert "at 'y'" in str(caught.value)
+
+
+def test_a_half_precision_output_is_refused_with_the_fix():
+    for jax_fn, torch_fn in (
+        (lambda x: x.astype(jnp.bfloat16), lambda x: x),
+        (lambda x: x, lambda x: x.bfloat16()),
+    ):
+        with pytest.raises(TypeError, match=r"(?i)cast it to float32"):
+            compare(jax_fn, torch_fn, (np.ones(2),), orders=("value",))
+
+
+class Doubling:
+    """A callable object, as a module is."""
+
+    def __call__(self, x):
+        return 2 * x
+
+
+@pytest.mark.parametrize(
+    ("fn", "source"),
+    [
+        (functools.partial(Doubling.__call__, None), "def __call__(self, x):"),
+        (Doubling(), "class Doubling:"),
+        (np.sin, "sin"),
+        (jax.jit(lambda x: x + 1), "(jax.jit(lambda x: x + 1),"),
+    ],
+    ids=["partial", "object", "builtin", "jitted"],
+)
+def test_the_source_of_anything_that_can_be_called(fn, source):
+    """Never its repr: a memory address would make two runs' reports differ."""
+    assert read_source(fn).startswith(source)
+    assert " at 0x" not in read_source(fn)
+
+
+def test_an_order_that_is_named_twice_is_compared_once():
+    report = compare(jnp.sin, torch.sin, (np.ones(2),), orders=("value", "value"))
+    assert len(report.cases[0].leaves) == 1
 
 
 def test_leaves_of_one_path_are_not_dropped():

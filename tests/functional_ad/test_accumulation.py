@@ -99,6 +99,15 @@ def test_half_precision_is_summed_in_float32(dtype, stuck):
     assert float(add_up(dtype)) == stuck
 
 
+def test_float8_is_summed_in_float32():
+    ones = jnp.ones((64, 1), jnp.float8_e4m3fn)
+    step = fad.accumulate_grads(
+        lambda w, b: jnp.sum(b.astype(jnp.float32) * w.astype(jnp.float32)), 64, reduction="sum"
+    )
+    value, grad = step(jnp.ones((), jnp.float8_e4m3fn), ones)
+    assert (float(value), float(grad), grad.dtype) == (64.0, 64.0, jnp.float8_e4m3fn)
+
+
 def test_sums_in_the_dtype_that_was_asked_for():
     w, batch = jnp.ones(3), draw(8, 3)
 
@@ -423,6 +432,25 @@ def test_inside_shard_map_it_is_value_and_grad(loss, weighted):
     want = run(jax.value_and_grad(loss))
     # sums of a dozen small integers and halves: exact, but for the division
     jax.tree.map(lambda g, w: np.testing.assert_allclose(g, w, rtol=1e-6), got, want)
+
+
+def test_on_a_mesh_of_which_one_axis_is_manual():
+    mesh = jax.make_mesh((2, 4), ("rows", "others"), axis_types=(AxisType.Auto,) * 2)
+    w, batch = jnp.ones(3), draw(16, 3)
+
+    def local(w, batch):
+        value, grad = fad.accumulate_grads(mean_loss, 4)(w, batch)
+        return lax.pmean(value, "rows"), grad / 2
+
+    specs = (PartitionSpec(), PartitionSpec("rows"))
+    sharded = jax.shard_map(
+        local, mesh=mesh, in_specs=specs, out_specs=PartitionSpec(), axis_names={"rows"}
+    )
+    value, grad = jax.jit(sharded)(w, batch)
+    want_value, want_grad = jax.value_and_grad(mean_loss)(w, batch)
+    # the mean of sixteen squares in another order: a few roundings
+    np.testing.assert_allclose(value, want_value, rtol=1e-6)
+    np.testing.assert_allclose(grad, want_grad, rtol=3e-6, atol=1e-6)
 
 
 def test_a_weight_that_varies_over_the_mesh_though_the_batch_does_not():

@@ -101,8 +101,9 @@ class Box:
         lambda x: jax.tree_util.Partial(lambda y: x * y),
         lambda x: Box(),
         lambda x: {x},
+        lambda x: jnp.float32,
     ],
-    ids=["function", "iterator", "partial", "Partial", "object", "set"],
+    ids=["function", "iterator", "partial", "Partial", "object", "set", "class"],
 )
 def test_no_grad_refuses_results_through_which_a_gradient_could_pass(make):
     with pytest.raises(fad.ArgumentError, match="needs a function that returns values") as e:
@@ -214,6 +215,21 @@ def test_as_a_decorator_it_holds_during_each_call():
     assert evaluate(3) == (False, 3)
     assert fad.is_grad_enabled()
     assert evaluate.__name__ == "evaluate"
+
+
+def generator():
+    yield 1
+
+
+@pytest.mark.parametrize("fn", [generator, coroutine, Module], ids=lambda fn: fn.__name__)
+def test_as_a_decorator_it_refuses_what_works_only_after_the_call(fn):
+    with pytest.raises(fad.ArgumentError) as caught:
+        fad.set_grad_enabled(False)(fn)
+    assert str(caught.value).startswith(
+        "`functional_ad.set_grad_enabled(mode)(fn)` must get a function that returns its result.\n"
+        "  expected: a function, as in `@set_grad_enabled(False)`\n"
+    )
+    assert fad.is_grad_enabled()
 
 
 def test_one_object_can_be_entered_again():

@@ -179,6 +179,13 @@ def test_a_callable_pytree_of_booleans_is_a_mask_not_a_predicate():
             "`functional_ad.select(where=...)` selects no leaf, so there is nothing to differe",
         ),
         (
+            [],
+            fad.SelectionError,
+            "`functional_ad.select(where=...)` selects no leaf, so there is nothing to "
+            "differentiate.\n  expected: at least one floating-point leaf\n"
+            "  got:      'emb': float32[4,2]\n",
+        ),
+        (
             {"emb": True},
             fad.SelectionError,
             "`functional_ad.select(where=...)` must have the structure of the tree, or of a "

@@ -10,9 +10,7 @@ from jax import lax
 import functional_ad
 from comparisons import ParityCase
 
-NOTES = (
-    "https://docs.pytorch.org/docs/stable/notes/autograd.html"
-)
+NOTES = "https://docs.pytorch.org/docs/stable/notes/autograd.html"
 TENSOR = "https://docs.pytorch.org/docs/stable/generated/torch.Tensor"
 
 
@@ -22,7 +20,9 @@ def default_torch(x, w):
 
 
 def default_jax(x, w):
-    return functional_ad.select({"x": x, "w": w}, where="w")
+    return functional_ad.select(
+        {"x": x, "w": w}, where="w"
+    )
 
 
 DEFAULT = ParityCase(
@@ -30,7 +30,10 @@ DEFAULT = ParityCase(
     title="requires_grad is False until asked for",
     torch=default_torch,
     jax=default_jax,
-    inputs=(np.array([1.0, 2.0]), np.array([0.5, -0.5])),
+    inputs=(
+        np.array([1.0, 2.0]),
+        np.array([0.5, -0.5]),
+    ),
     note="An array carries no flag. Which leaves are differentiated is said where the gradient is "
     "taken, and kept as a tree of booleans beside the parameters.",
     citation=f"{TENSOR}.requires_grad.html",
@@ -58,11 +61,15 @@ def float_only_jax(w, n, mask):
 
     def can_be_selected(name):
         try:
-            return functional_ad.select(tree, where=name)[name]
+            return functional_ad.select(
+                tree, where=name
+            )[name]
         except functional_ad.LeafTypeError:
             return False
 
-    return {name: can_be_selected(name) for name in tree}
+    return {
+        name: can_be_selected(name) for name in tree
+    }
 
 
 FLOAT_ONLY = ParityCase(
@@ -93,7 +100,9 @@ def tracking_torch(x, w, b):
 def tracking_jax(x, w, b):
     def depends_on_w(fun):
         _, linear = jax.linearize(fun, w)
-        return bool(jnp.any(linear(jnp.ones_like(w)) != 0))
+        return bool(
+            jnp.any(linear(jnp.ones_like(w)) != 0)
+        )
 
     return {
         "w * x + b": depends_on_w(lambda w: w * x + b),
@@ -174,7 +183,9 @@ def non_leaf_grad_torch(x):
     with warnings.catch_warnings(action="ignore"):
         # torch warns that y is no leaf and has no .grad
         stored = {"leaf": x.grad, "non-leaf": y.grad}
-    found = {k: v is not None for k, v in stored.items()}
+    found = {
+        k: v is not None for k, v in stored.items()
+    }
     return {**found, "x.grad": x.grad}
 
 
@@ -184,7 +195,9 @@ def non_leaf_grad_jax(x):
         return jnp.sum(y)
 
     grads = jax.grad(fun)({"leaf": x})
-    found = {k: k in grads for k in ("leaf", "non-leaf")}
+    found = {
+        k: k in grads for k in ("leaf", "non-leaf")
+    }
     return {**found, "x.grad": grads["leaf"]}
 
 
@@ -208,7 +221,9 @@ def backward_torch(x):
 
 
 def backward_jax(x):
-    y, grad = jax.value_and_grad(lambda x: jnp.sum(x**3))(x)
+    y, grad = jax.value_and_grad(
+        lambda x: jnp.sum(x**3)
+    )(x)
     return {"y": y, "x.grad": grad}
 
 
@@ -273,7 +288,9 @@ def detach_jax(x):
     )
     y, grad = jax.value_and_grad(fun)(x)
     return {
-        "is tracked": bool(jnp.any(linear(jnp.ones_like(x)))),
+        "is tracked": bool(
+            jnp.any(linear(jnp.ones_like(x)))
+        ),
         "y": y,
         "x.grad": grad,
     }

@@ -144,7 +144,11 @@ def repeated_torch(x):
     for _ in range(3):
         (x**2).sum().backward()
         history.append(x.grad.clone())
-    return {"x.grad after 1, 2, 3 calls": torch.stack(history)}
+    return {
+        "x.grad after 1, 2, 3 calls": torch.stack(
+            history
+        )
+    }
 
 
 def repeated_jax(x):
@@ -153,7 +157,9 @@ def repeated_jax(x):
         grad = jax.grad(lambda x: jnp.sum(x**2))(x)
         total = jax.tree.map(jnp.add, total, grad)
         history.append(total)
-    return {"x.grad after 1, 2, 3 calls": jnp.stack(history)}
+    return {
+        "x.grad after 1, 2, 3 calls": jnp.stack(history)
+    }
 
 
 REPEATED = ParityCase(
@@ -183,9 +189,9 @@ def microbatches_jax(w, x, y):
         x, y = batch
         return jnp.mean((x @ w - y) ** 2)
 
-    value, grad = functional_ad.accumulate_grads(loss, 4)(
-        w, (x, y)
-    )
+    value, grad = functional_ad.accumulate_grads(
+        loss, 4
+    )(w, (x, y))
     return {"loss": value, "w.grad": grad}
 
 
@@ -211,17 +217,26 @@ def zeroing_torch(x):
     x.requires_grad_()
     history = []
     for _ in range(3):
-        x.grad = None if x.grad is None else x.grad.zero_()
+        x.grad = (
+            None if x.grad is None else x.grad.zero_()
+        )
         (x**2).sum().backward()
         history.append(x.grad.clone())
-    return {"x.grad after 1, 2, 3 calls": torch.stack(history)}
+    return {
+        "x.grad after 1, 2, 3 calls": torch.stack(
+            history
+        )
+    }
 
 
 def zeroing_jax(x):
     history = [
-        jax.grad(lambda x: jnp.sum(x**2))(x) for _ in range(3)
+        jax.grad(lambda x: jnp.sum(x**2))(x)
+        for _ in range(3)
     ]
-    return {"x.grad after 1, 2, 3 calls": jnp.stack(history)}
+    return {
+        "x.grad after 1, 2, 3 calls": jnp.stack(history)
+    }
 
 
 ZEROING = ParityCase(

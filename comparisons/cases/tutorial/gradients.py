@@ -27,7 +27,8 @@ def scalar_torch(x, w, b):
 
 def scalar_jax(x, w, b):
     fun = jax.value_and_grad(
-        lambda x, w, b: jnp.tanh(w * x + b), argnums=(0, 1, 2)
+        lambda x, w, b: jnp.tanh(w * x + b),
+        argnums=(0, 1, 2),
     )
     y, (x_bar, w_bar, b_bar) = fun(x, w, b)
     return {
@@ -80,7 +81,9 @@ def refused_torch(x):
         text = ""
     except RuntimeError as error:
         text = str(error)
-    return {"asks for a scalar": "scalar output" in text}
+    return {
+        "asks for a scalar": "scalar output" in text
+    }
 
 
 def refused_jax(x):
@@ -89,7 +92,9 @@ def refused_jax(x):
         text = ""
     except functional_ad.OutputError as error:
         text = str(error)
-    return {"asks for a scalar": "scalar output" in text}
+    return {
+        "asks for a scalar": "scalar output" in text
+    }
 
 
 REFUSED = ParityCase(
@@ -134,9 +139,13 @@ COTANGENT = ParityCase(
 
 def jacobian_torch(x):
     x.requires_grad_()
-    y = torch.stack([x[0] * x[1], x[1] * x[2], x[2] ** 2])
+    y = torch.stack(
+        [x[0] * x[1], x[1] * x[2], x[2] ** 2]
+    )
     rows = [
-        torch.autograd.grad(y, x, row, retain_graph=True)[0]
+        torch.autograd.grad(
+            y, x, row, retain_graph=True
+        )[0]
         for row in torch.eye(3)
     ]
     return {"jacobian": torch.stack(rows)}
@@ -144,10 +153,14 @@ def jacobian_torch(x):
 
 def jacobian_jax(x):
     def fun(x):
-        return jnp.stack([x[0] * x[1], x[1] * x[2], x[2] ** 2])
+        return jnp.stack(
+            [x[0] * x[1], x[1] * x[2], x[2] ** 2]
+        )
 
     y, pullback = jax.vjp(fun, x)
-    (rows,) = jax.vmap(pullback)(jnp.eye(3, dtype=y.dtype))
+    (rows,) = jax.vmap(pullback)(
+        jnp.eye(3, dtype=y.dtype)
+    )
     return {"jacobian": rows}
 
 
@@ -171,7 +184,9 @@ def mean_torch(x):
 
 
 def mean_jax(x):
-    mean, grad = jax.value_and_grad(lambda x: jnp.mean(x**2))(x)
+    mean, grad = jax.value_and_grad(
+        lambda x: jnp.mean(x**2)
+    )(x)
     return {"mean": mean, "x.grad": grad}
 
 

@@ -7,9 +7,7 @@ import torch
 
 from comparisons import ParityCase
 
-GENERATOR = (
-    "https://docs.pytorch.org/docs/stable/notes/randomness.html"
-)
+GENERATOR = "https://docs.pytorch.org/docs/stable/notes/randomness.html"
 EXAMPLES = "https://docs.pytorch.org/tutorials/beginner/pytorch_with_examples.html"
 
 
@@ -82,7 +80,9 @@ def training_torch(a, b, x, y):
         now = (loss, a, b, a.grad, b.grad)
         for name, value in zip(NAMES, now, strict=True):
             history[name].append(value.detach().clone())
-    return {k: torch.stack(v) for k, v in history.items()}
+    return {
+        k: torch.stack(v) for k, v in history.items()
+    }
 
 
 @jax.jit
@@ -95,7 +95,9 @@ def training_jax(a, b, x, y):
         return param - 0.01 * grad
 
     def epoch(params, _):
-        loss, grads = jax.value_and_grad(loss_fn)(params)
+        loss, grads = jax.value_and_grad(loss_fn)(
+            params
+        )
         params = jax.tree.map(descend, params, grads)
         return params, (loss, *params, *grads)
 
