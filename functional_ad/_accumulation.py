@@ -15,11 +15,11 @@ from jax.typing import DTypeLike
 from jaxtyping import PyTree
 
 from functional_ad import _tree
-from functional_ad._compat import varying_axes
 from functional_ad._control import require_grad_enabled
 from functional_ad._errors import ArgumentError, MicrobatchError, OutputError, explain
 from functional_ad._gradients import differentiate
 from functional_ad._leaves import Where, partition, select_for
+from functional_ad._mesh import make_zero, postpone_sums, sum_over_mesh
 from functional_ad._microbatches import split_batch, split_key
 
 Reduction = Literal["mean", "sum"]
@@ -145,7 +145,7 @@ def accumulate_grads(
         once = jax.jit(contribute, inline=True)
         first = (stacked, jnp.int32(0), None if keys is None else keys[0])
         types = jax.eval_shape(once, diff, *first)
-        local, postponed = _postpone_sums(diff, types.value)
+        local, postponed = postpone_sums(diff, types.value)
         if postponed:
             types = jax.eval_shape(once, local, *first)
 
@@ -154,10 +154,10 @@ def accumulate_grads(
             part = once(local, stacked, index, key)
             return (index + 1, jax.tree.map(jnp.add, sums, part.sums)), part.aux
 
-        zeros = jax.tree.map(_make_zero, types.sums)
+        zeros = jax.tree.map(make_zero, types.sums)
         (_, sums), aux = lax.scan(add, (jnp.int32(0), zeros), keys, length=count)
         sums = _reduce(sums, count if reduction == "mean" else None)
-        totals = _sum_over_mesh(sums.grads, postponed)
+        totals = sum_over_mesh(sums.grads, postponed)
         value = sums.loss.astype(types.value.dtype)
         grads = jax.tree.map(lambda g, p: g.astype(jax.typeof(p).dtype), totals, diff)
         return ((value, aux) if has_aux else value), grads
@@ -190,41 +190,6 @@ def _reduce(sums: _Sums, count: int | None) -> _Sums:
         lambda x: x / jnp.asarray(total, jnp.finfo(x.dtype).dtype), (sums.loss, sums.grads)
     )
     return _Sums(loss, grads, sums.weight)
-
-
-def _postpone_sums(diff: PyTree, loss: Any) -> tuple[PyTree, list[tuple[str, ...]]]:
-    """Parameters that vary over the mesh axes that the loss does, and the axes that that took.
-
-    Inside ``shard_map``, a gradient for a parameter that does not vary over an axis is summed over
-    it, in every microbatch; for one that is made to vary it stays local, and one sum after the loop
-    is enough. Where the loss does not vary, since it sums over the axis itself, so must it stay.
-    """
-    leaves, treedef = jax.tree.flatten(diff)
-    axes = [tuple(sorted(varying_axes(loss) - varying_axes(leaf))) for leaf in leaves]
-    cast = [
-        lax.pcast(leaf, missing, to="varying") if missing else leaf
-        for leaf, missing in zip(leaves, axes, strict=True)
-    ]
-    return jax.tree.unflatten(treedef, cast), axes if any(axes) else []
-
-
-def _sum_over_mesh(grads: PyTree, postponed: list[tuple[str, ...]]) -> PyTree:
-    """Sums each gradient over its axes, those of the same axes together."""
-    leaves, treedef = jax.tree.flatten(grads)
-    for axes in sorted({axes for axes in postponed if axes}):
-        places = [i for i, own in enumerate(postponed) if own == axes]
-        sums = lax.psum([leaves[i] for i in places], axes)
-        for i, total in zip(places, sums, strict=True):
-            leaves[i] = total
-    return jax.tree.unflatten(treedef, leaves)
-
-
-def _make_zero(kind: Any) -> Any:
-    """Zeros of a type: shape, dtype, sharding and the mesh axes that it varies over."""
-    # Not zeros_like of the type itself, which fails on a mesh of which only some axes are manual.
-    zero = jnp.zeros_like(jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=kind.sharding))
-    missing = tuple(sorted(varying_axes(kind) - varying_axes(zero)))
-    return lax.pcast(zero, missing, to="varying") if missing else zero
 
 
 def _choose_dtype(leaf: Any, accum: Any) -> Any:
