@@ -106,14 +106,13 @@ def global_torch(w):
 
 
 def global_jax(w):
-    def gradient(w):
-        return functional_ad.value_and_grad(
-            lambda w: jnp.sum(w**2)
-        )(w)[1]
+    def loss(w):
+        return jnp.sum(w**2)
 
+    step = functional_ad.value_and_grad(loss)
     functional_ad.set_grad_enabled(False)
     try:
-        gradient(w)
+        step(w)
         refused = False
     except functional_ad.GradModeError:
         refused = True
@@ -122,7 +121,7 @@ def global_jax(w):
     return {
         "is off": off,
         "refuses": refused,
-        "w.grad when on again": gradient(w),
+        "w.grad when on again": step(w)[1],
     }
 
 
@@ -144,11 +143,7 @@ def repeated_torch(x):
     for _ in range(3):
         (x**2).sum().backward()
         history.append(x.grad.clone())
-    return {
-        "x.grad after 1, 2, 3 calls": torch.stack(
-            history
-        )
-    }
+    return {"x.grad each time": torch.stack(history)}
 
 
 def repeated_jax(x):
@@ -157,9 +152,7 @@ def repeated_jax(x):
         grad = jax.grad(lambda x: jnp.sum(x**2))(x)
         total = jax.tree.map(jnp.add, total, grad)
         history.append(total)
-    return {
-        "x.grad after 1, 2, 3 calls": jnp.stack(history)
-    }
+    return {"x.grad each time": jnp.stack(history)}
 
 
 REPEATED = ParityCase(
@@ -189,9 +182,8 @@ def microbatches_jax(w, x, y):
         x, y = batch
         return jnp.mean((x @ w - y) ** 2)
 
-    value, grad = functional_ad.accumulate_grads(
-        loss, 4
-    )(w, (x, y))
+    step = functional_ad.accumulate_grads(loss, 4)
+    value, grad = step(w, (x, y))
     return {"loss": value, "w.grad": grad}
 
 
@@ -217,26 +209,17 @@ def zeroing_torch(x):
     x.requires_grad_()
     history = []
     for _ in range(3):
-        x.grad = (
-            None if x.grad is None else x.grad.zero_()
-        )
+        if x.grad is not None:
+            x.grad.zero_()
         (x**2).sum().backward()
         history.append(x.grad.clone())
-    return {
-        "x.grad after 1, 2, 3 calls": torch.stack(
-            history
-        )
-    }
+    return {"x.grad each time": torch.stack(history)}
 
 
 def zeroing_jax(x):
-    history = [
-        jax.grad(lambda x: jnp.sum(x**2))(x)
-        for _ in range(3)
-    ]
-    return {
-        "x.grad after 1, 2, 3 calls": jnp.stack(history)
-    }
+    gradient = jax.grad(lambda x: jnp.sum(x**2))
+    history = [gradient(x) for _ in range(3)]
+    return {"x.grad each time": jnp.stack(history)}
 
 
 ZEROING = ParityCase(

@@ -116,8 +116,11 @@ def cotangent_torch(x, gradient):
 
 
 def cotangent_jax(x, gradient):
+    def fun(x):
+        return x**2
+
     y, grad = functional_ad.vjp(
-        lambda x: x**2, x, cotangent=gradient
+        fun, x, cotangent=gradient
     )
     return {"y": y, "x.grad": grad}
 
@@ -184,9 +187,10 @@ def mean_torch(x):
 
 
 def mean_jax(x):
-    mean, grad = jax.value_and_grad(
-        lambda x: jnp.mean(x**2)
-    )(x)
+    def fun(x):
+        return jnp.mean(x**2)
+
+    mean, grad = jax.value_and_grad(fun)(x)
     return {"mean": mean, "x.grad": grad}
 
 

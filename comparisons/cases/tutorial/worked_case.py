@@ -91,13 +91,13 @@ def training_jax(a, b, x, y):
         a, b = params
         return jnp.mean((y - (a * x + b)) ** 2)
 
+    gradient = jax.value_and_grad(loss_fn)
+
     def descend(param, grad):
         return param - 0.01 * grad
 
     def epoch(params, _):
-        loss, grads = jax.value_and_grad(loss_fn)(
-            params
-        )
+        loss, grads = gradient(params)
         params = jax.tree.map(descend, params, grads)
         return params, (loss, *params, *grads)
 
