@@ -47,7 +47,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """The PyTorch side's leaves for inputs that are off by a last bit, at both dtypes."""
+    """PyTorch's leaves where inputs and cotangents are off by a last bit, at both dtypes."""
 
     working: Leaves
     float64: Leaves

@@ -48,20 +48,22 @@ def _pull_back(
     output: Any,
     dtype: str,
 ) -> Leaves:
+    leaves = _trees.flatten(output)
     shapes = {
         path: np.shape(leaf)
-        for path, leaf in _trees.flatten(output).items()
+        for path, leaf in leaves.items()
         if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
     }
     if not shapes or not any(map(_trees.is_floating, jax.tree.leaves(inputs))):
         return {}
     seeds = _trees.seed_cotangents(shapes)
-
-    def seed(path: Any, leaf: Any) -> Any:
-        written = jax.tree_util.keystr(path, simple=True, separator="/")
-        return seeds[written].astype(jnp.result_type(leaf)) if written in seeds else None
-
-    cotangent = jax.tree_util.tree_map_with_path(seed, output)
+    cotangent = jax.tree.unflatten(
+        jax.tree.structure(output),
+        [
+            seeds[path].astype(jnp.result_type(leaf)) if path in seeds else None
+            for path, leaf in leaves.items()
+        ],
+    )
     _, grads = functional_ad.vjp(fn, *arrays, cotangent=cotangent)
     return _to_numpy(grads if len(arrays) > 1 else (grads,), dtype)
 
