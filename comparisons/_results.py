@@ -6,9 +6,41 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from comparisons._verdict import Verdict, worst
+from comparisons._verdict import Outcome, Verdict, worst
 
 VALUES_KEPT = 256  # leaves of up to this many elements keep both sides' values in the report
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cause:
+    """A known difference between the frameworks that was tried here and closes the gap.
+
+    Attributes:
+        name: Short and unique in the catalogue, e.g. ``"gelu-tanh"``.
+        title: What differs, in one sentence.
+        fix: The one line to change.
+        source: Address of the documentation or the thread that describes it.
+    """
+
+    name: str
+    title: str
+    fix: str
+    source: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlantedDefect:
+    """A mistake that was made on purpose in the JAX side, to see whether the comparison notices.
+
+    Attributes:
+        defect: What was done, e.g. ``"transposed operand"``.
+        where: The input, output or line that it was done to.
+        caught: Whether the comparison did not pass with it.
+    """
+
+    defect: str
+    where: str
+    caught: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,6 +68,20 @@ class LeafResult:
         allowed: The allowance for ``jax_error``.
         jax: The JAX side's values as nested lists, for leaves of up to VALUES_KEPT elements.
         torch: The PyTorch side's values, likewise.
+        p99_ulp: 99 % of the elements are no farther apart than this, in units in the last place,
+            to a power of two.
+        cosine: Cosine of the angle between both results, as vectors; None if one is zero.
+        histogram: Number of elements by distance in units in the last place: 0, 1, 2 to 3, 4 to 7
+            and so on, as far as there are any.
+        established: The precision at which both sides were seen to agree, ``"float64"`` or less if
+            a side cannot run at it; None if they do not agree or nothing was established.
+        causes: Known differences that close the gap when they are substituted.
+        right: The side that a third vote found right: ``"JAX"``, ``"PyTorch"``, ``"both"``,
+            ``"neither"``; None if there was no vote or it could not tell.
+        vote: What the third vote was, and its own error estimate, in a sentence.
+        power: The smallest relative error of this leaf on the JAX side that would be noticed, a
+            power of ten; None if it was not measured, or not even a wrong sign would be noticed.
+        accepted: Why this result is accepted although it is no pass, from the ledger.
     """
 
     path: str
@@ -56,6 +102,20 @@ class LeafResult:
     allowed: float | None = None
     jax: Any = None
     torch: Any = None
+    p99_ulp: float | None = None
+    cosine: float | None = None
+    histogram: tuple[int, ...] = ()
+    established: str | None = None
+    causes: tuple[Cause, ...] = ()
+    right: str | None = None
+    vote: str = ""
+    power: float | None = None
+    accepted: str | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What the verdict counts as; ``"pass"`` if it is accepted."""
+        return "pass" if self.accepted is not None else self.verdict.outcome
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,6 +134,10 @@ class CaseResult:
         curves: Paths of the "value" leaves that are drawn as curves.
         dtype: The working dtype.
         seconds: Wall time of the whole comparison, both sides, compilation included.
+        vacuity: What this comparison cannot show, a sentence each: constant or zero inputs,
+            parameters at their zero initialisation, and so on.
+        casts: Places where a side computes at less than the precision that it was run at.
+        planted: Defects planted on the JAX side, and whether they were caught.
     """
 
     name: str
@@ -87,17 +151,37 @@ class CaseResult:
     curves: tuple[str, ...] = ()
     dtype: str = "float32"
     seconds: float = 0.0
+    vacuity: tuple[str, ...] = ()
+    casts: tuple[str, ...] = ()
+    planted: tuple[PlantedDefect, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
         """The worst verdict of the leaves; STRUCTURE if a side raised or there was no leaf."""
         return Verdict.STRUCTURE if self.error else worst(leaf.verdict for leaf in self.leaves)
 
+    @property
+    def outcome(self) -> Outcome:
+        """What the case counts as: its worst leaf, but for those that are accepted."""
+        if self.error or not self.leaves:
+            return "fail"
+        return max((leaf.outcome for leaf in self.leaves), key=("pass", "warn", "fail").index)
+
+    @property
+    def power(self) -> float | None:
+        """The smallest relative change of some leaf that would be noticed in every leaf.
+
+        None if some leaf would not even show a wrong sign, or if nothing was measured.
+        """
+        powers = [leaf.power for leaf in self.leaves]
+        known = [power for power in powers if power is not None]
+        return max(known) if known and len(known) == len(powers) else None
+
 
 def summarize(cases: Sequence[CaseResult]) -> dict[str, Any]:
     """Counts by verdict and by outcome, as the report's ``summary``."""
     verdicts = [case.verdict for case in cases]
-    outcomes = [verdict.outcome for verdict in verdicts]
+    outcomes = [case.outcome for case in cases]
     return {
         "verdict": str(worst(verdicts)),
         "ok": bool(cases) and "fail" not in outcomes,

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from comparisons._results import CaseResult, LeafResult
+from comparisons._results import CaseResult, Cause, LeafResult, PlantedDefect
 from comparisons._verdict import Verdict
 
 SCHEMA = "functional-ad/report/1"
@@ -27,7 +27,7 @@ def encode_case(case: CaseResult) -> dict[str, Any]:
 
 def encode(value: Any) -> Any:
     """Strict-JSON form of numbers, text, sequences, mappings and leaf results."""
-    if isinstance(value, LeafResult):
+    if isinstance(value, LeafResult | Cause | PlantedDefect):
         return {name: encode(item) for name, item in _fields(value)}
     if isinstance(value, str):
         return str(value)
@@ -50,7 +50,7 @@ def decode_cases(data: Any) -> tuple[CaseResult, ...]:
     return tuple(_decode_each(data, "cases", CaseResult))
 
 
-def _fields(record: CaseResult | LeafResult) -> list[tuple[str, Any]]:
+def _fields(record: CaseResult | LeafResult | Cause | PlantedDefect) -> list[tuple[str, Any]]:
     return [(field.name, getattr(record, field.name)) for field in dataclasses.fields(record)]
 
 
@@ -129,6 +129,10 @@ DECODERS: dict[str, Callable[[Any, str], Any]] = {
     "tuple[int, ...]": _indices,
     "tuple[str, ...]": _texts,
     "tuple[LeafResult, ...]": lambda data, place: tuple(_decode_each(data, place, LeafResult)),
+    "tuple[Cause, ...]": lambda data, place: tuple(_decode_each(data, place, Cause)),
+    "tuple[PlantedDefect, ...]": lambda data, place: tuple(
+        _decode_each(data, place, PlantedDefect)
+    ),
     "str | None": _optional(_text),
     "int | None": _optional(_int),
     "float | None": _optional(_number),
