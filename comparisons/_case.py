@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Literal, get_args
 
-Order = Literal["value", "vjp"]
-DType = Literal["float32"]
+Order = Literal["value", "vjp", "jvp", "hvp"]
+DType = Literal["float32", "bfloat16", "float16", "complex64"]
 
 ORDERS: tuple[Order, ...] = get_args(Order)
 DTYPES: tuple[DType, ...] = get_args(DType)
@@ -28,16 +28,20 @@ class ParityCase:
             gradient if ``"vjp"`` is among ``orders``, and returns a pytree of tensors.
         inputs: Positional arguments, pytrees of NumPy arrays. Floating leaves are cast to the
             dtype of the run.
-        orders: What is compared: ``"value"``, and ``"vjp"`` for the gradients of every floating
-            input against one fixed cotangent. A case whose functions call ``backward`` themselves
-            returns the gradients as values, and needs ``"value"`` only.
+        orders: What is compared: ``"value"``; ``"vjp"``, the gradients of every floating input
+            against one fixed cotangent; ``"jvp"``, the derivative along one fixed tangent; and
+            ``"hvp"``, the derivative of the gradients along that tangent. A case whose functions
+            call ``backward`` themselves returns the gradients as values, and needs ``"value"`` only.
         note: What changes in the head of someone who comes from PyTorch: a sentence or two.
         citation: Address of the documentation of the PyTorch behaviour.
         curves: Paths of outputs of shape (steps,) that a report draws, both sides on one plot.
+        dtype: The working dtype of the floating inputs, unless the run names another.
+        formula: For a function that works element by element: the same with mpmath's numbers, one
+            of each input, e.g. ``mpmath.tanh``. It has a vote where the two sides disagree.
 
     Raises:
         ValueError: ``name`` is empty or begins or ends with a slash or a space, or ``orders`` is no
-            choice of quantities.
+            choice of quantities, or ``dtype`` is no working dtype.
         TypeError: ``inputs`` is not a tuple.
 
     Example:
@@ -58,6 +62,8 @@ class ParityCase:
     note: str = ""
     citation: str = ""
     curves: tuple[str, ...] = ()
+    dtype: DType = "float32"
+    formula: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         """Refuses what could only fail later, or compare nothing."""
@@ -70,6 +76,7 @@ class ParityCase:
                 f"For one argument write `inputs=(x,)`."
             )
         check_orders("ParityCase", self.orders)
+        check_dtype("ParityCase", self.dtype)
 
 
 def check_orders(owner: str, orders: tuple[str, ...]) -> None:
@@ -80,4 +87,13 @@ def check_orders(owner: str, orders: tuple[str, ...]) -> None:
             f"`{owner}(orders=...)` must name at least one quantity to compare.\n"
             f"  expected: a tuple of some of {', '.join(map(repr, ORDERS))}\n"
             f"  got:      {orders!r}"
+        )
+
+
+def check_dtype(owner: str, dtype: str) -> None:
+    """Raises ValueError unless ``dtype`` is one of DTYPES."""
+    if dtype not in DTYPES:
+        raise ValueError(
+            f"`{owner}(dtype=...)` must be a working dtype.\n"
+            f"  expected: {' or '.join(map(repr, DTYPES))}\n  got:      {dtype!r}"
         )

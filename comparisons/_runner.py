@@ -14,7 +14,7 @@ import numpy as np
 
 from comparisons import _trees
 from comparisons._backends import Outputs
-from comparisons._case import DTYPES, DType, Order, ParityCase, check_orders
+from comparisons._case import DType, Order, ParityCase, check_dtype, check_orders
 from comparisons._environment import describe_environment
 from comparisons._referee import Evidence, Probe, judge
 from comparisons._results import CaseResult, LeafResult
@@ -38,6 +38,8 @@ def compare(
     orders: tuple[Order, ...] = ("value", "vjp"),
     dtype: DType = "float32",
     name: str | None = None,
+    *,
+    power: bool = False,
 ) -> Report:
     """Runs a function of each framework on the same numbers and says how the results compare.
 
@@ -54,6 +56,7 @@ def compare(
             inputs, pulled back from one fixed cotangent.
         dtype: The working dtype; float64 is the referee.
         name: Of the case in the report; the JAX function's name if left out.
+        power: Whether to plant defects in the JAX side and to report which of them are caught.
 
     Returns:
         A report of one case. ``report.ok`` tells whether it passed.
@@ -82,8 +85,9 @@ def compare(
         torch=torch_fn,
         inputs=inputs,
         orders=tuple(dict.fromkeys(orders)),
+        dtype=dtype,
     )
-    return Report((run_case(case, dtype),), describe_environment())
+    return Report((run_case(case, power=power),), describe_environment())
 
 
 def assert_parity(
@@ -93,6 +97,8 @@ def assert_parity(
     orders: tuple[Order, ...] = ("value", "vjp"),
     dtype: DType = "float32",
     name: str | None = None,
+    *,
+    strict: bool = False,
 ) -> None:
     """Asserts that a function of each framework computes the same, for use in a test.
 
@@ -105,6 +111,8 @@ def assert_parity(
         orders: As for ``compare``.
         dtype: As for ``compare``.
         name: As for ``compare``.
+        strict: Whether a warning, such as a convention that the frameworks chose differently, is a
+            failure, too.
 
     Raises:
         AssertionError: The comparison failed; the text is the report's table with the reasons.
@@ -122,18 +130,24 @@ def assert_parity(
         ...
     """
     report = compare(jax_fn, torch_fn, inputs, orders, dtype, name)
-    if not report.ok:
+    if not report.ok or (strict and report.summary["warn"]):
         raise AssertionError(f"parity failed\n{report}")
 
 
 def run_cases(
-    cases: Iterable[ParityCase], on_result: Callable[[CaseResult], None] | None = None
+    cases: Iterable[ParityCase],
+    on_result: Callable[[CaseResult], None] | None = None,
+    *,
+    dtype: DType | None = None,
+    power: bool = False,
 ) -> Report:
     """Runs cases one after another; one that raises is a failed case, and the others still run.
 
     Args:
         cases: The cases.
         on_result: Called with each result as it comes, e.g. to move a progress bar.
+        dtype: The working dtype, for all cases; each case's own if left out.
+        power: Whether to plant defects in the JAX sides and to report which of them are caught.
 
     Returns:
         The report.
@@ -141,22 +155,20 @@ def run_cases(
     results: list[CaseResult] = []
     for case in cases:
         try:
-            result = run_case(case)
+            result = run_case(case, dtype, power=power)
         except (Exception, SystemExit) as error:  # whatever a user's function raises is a finding
-            result = _describe_case(case, (), "float32", error=_explain_error(case, error))
+            problem = _explain_error(case, error)
+            result = _describe_case(case, (), dtype or case.dtype, error=problem)
         results.append(result)
         if on_result is not None:
             on_result(result)
     return Report(tuple(results), describe_environment())
 
 
-def run_case(case: ParityCase, dtype: DType = "float32") -> CaseResult:
+def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = False) -> CaseResult:
     """Runs one case: both sides at the working dtype and at float64, and PyTorch's probes."""
-    if dtype not in DTYPES:
-        raise ValueError(
-            f"`compare(dtype=...)` must be a working dtype.\n"
-            f"  expected: {' or '.join(map(repr, DTYPES))}\n  got:      {dtype!r}"
-        )
+    dtype = dtype or case.dtype
+    check_dtype("compare", dtype)
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
         leaves = _judge_case(case, dtype)
