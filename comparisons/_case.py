@@ -23,15 +23,22 @@ class ParityCase:
     Attributes:
         name: Slash-separated and unique, e.g. ``"tutorial/gradients/scalar"``.
         title: One line for people.
-        jax: The JAX side. Gets ``inputs`` as jax arrays, returns a pytree.
+        jax: The JAX side. Gets ``inputs`` as jax arrays, returns a pytree. A pair
+            ``(convert, apply)`` stands for ``apply(convert(inputs[0]), *inputs[1:])``, for a model
+            whose parameters are laid out differently. Gradients go back through ``convert``, so
+            that they compare in PyTorch's layout.
         torch: The PyTorch side. Gets the same ``inputs`` as fresh tensors, which require a
-            gradient if ``"vjp"`` is among ``orders``, and returns a pytree of tensors.
+            gradient if a derivative is among ``orders``, and returns a pytree of tensors. A
+            ``torch.nn.Module`` stands for ``module(*inputs)`` and is put before the ``inputs``.
         inputs: Positional arguments, pytrees of NumPy arrays. Floating leaves are cast to the
-            dtype of the run.
+            dtype of the run. A ``torch.nn.Module`` is an input like any other: the JAX side gets
+            its parameters and buffers as a nested dict by name, the PyTorch side a copy of it, and
+            each parameter has its gradient compared.
         orders: What is compared: ``"value"``; ``"vjp"``, the gradients of every floating input
             against one fixed cotangent; ``"jvp"``, the derivative along one fixed tangent; and
             ``"hvp"``, the derivative of the gradients along that tangent. A case whose functions
-            call ``backward`` themselves returns the gradients as values, and needs ``"value"`` only.
+            call ``backward`` themselves returns the gradients as values, and needs only
+            ``"value"``.
         note: What changes in the head of someone who comes from PyTorch: a sentence or two.
         citation: Address of the documentation of the PyTorch behaviour.
         curves: Paths of outputs of shape (steps,) that a report draws, both sides on one plot.
@@ -42,7 +49,7 @@ class ParityCase:
     Raises:
         ValueError: ``name`` is empty or begins or ends with a slash or a space, or ``orders`` is no
             choice of quantities, or ``dtype`` is no working dtype.
-        TypeError: ``inputs`` is not a tuple.
+        TypeError: ``inputs`` is not a tuple, or ``jax`` is neither a function nor such a pair.
 
     Example:
         >>> case = ParityCase(
@@ -66,7 +73,7 @@ class ParityCase:
     formula: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what could only fail later, or compare nothing."""
+        """Writes modules and pairs out, and refuses what could only fail later."""
         if not self.name or self.name != self.name.strip("/ "):
             raise ValueError(f"`ParityCase(name=...)` must be slash-separated; got {self.name!r}.")
         if not isinstance(self.inputs, tuple):
@@ -77,6 +84,42 @@ class ParityCase:
             )
         check_orders("ParityCase", self.orders)
         check_dtype("ParityCase", self.dtype)
+        if is_module(self.torch):
+            object.__setattr__(self, "inputs", (self.torch, *self.inputs))
+            object.__setattr__(self, "torch", _write_call(type(self.torch)))
+        if isinstance(self.jax, tuple):
+            object.__setattr__(self, "jax", _write_pair(self.jax))
+
+
+def is_module(value: Any) -> bool:
+    """Whether a value is a ``torch.nn.Module``, told without importing torch."""
+    return hasattr(value, "named_parameters") and hasattr(value, "named_buffers")
+
+
+def _write_call(kind: type) -> Callable[..., Any]:
+    def call(module: Any, *inputs: Any) -> Any:
+        return module(*inputs)
+
+    call.__wrapped__ = kind  # type: ignore[attr-defined]  # whose source a report shows
+    return call
+
+
+def _write_pair(pair: tuple[Any, ...]) -> Callable[..., Any]:
+    if len(pair) != 2 or not all(map(callable, pair)):
+        kinds = ", ".join(type(part).__name__ for part in pair) or "nothing"
+        raise TypeError(
+            f"`ParityCase(jax=...)` must be a function, or a pair of them.\n"
+            f"  expected: (convert, apply), where convert makes JAX's parameters of PyTorch's\n"
+            f"  got:      a tuple of {kinds}\n"
+            f"Parameters themselves are no function: write how they follow from the module's."
+        )
+    convert, apply = pair
+
+    def call(numbers: Any, *inputs: Any) -> Any:
+        return apply(convert(numbers), *inputs)
+
+    call.__wrapped__ = apply  # type: ignore[attr-defined]
+    return call
 
 
 def check_orders(owner: str, orders: tuple[str, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from comparisons._verdict import Outcome, Verdict, worst
 
@@ -165,7 +165,7 @@ class CaseResult:
         """What the case counts as: its worst leaf, but for those that are accepted."""
         if self.error or not self.leaves:
             return "fail"
-        return max((leaf.outcome for leaf in self.leaves), key=("pass", "warn", "fail").index)
+        return min((leaf.outcome for leaf in self.leaves), key=get_args(Outcome).index)
 
     @property
     def power(self) -> float | None:

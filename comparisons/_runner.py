@@ -12,23 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from comparisons import _trees
-from comparisons._backends import Outputs
 from comparisons._case import DType, Order, ParityCase, check_dtype, check_orders
 from comparisons._environment import describe_environment
-from comparisons._referee import Evidence, Probe, judge
+from comparisons._inquiry import inquire
 from comparisons._results import CaseResult, LeafResult
-from comparisons._tolerance import PROBES
-from comparisons._verdict import Verdict
+from comparisons._trial import Trial
 from comparisons.report import Report
-
-# Comparing nothing is a failure: it would pass whatever the functions do.
-_EMPTY: dict[Order, str] = {
-    "value": "Nothing was compared: neither function returned an element.\n"
-    "Return what is to be compared, e.g. a dict of named arrays.",
-    "vjp": "Nothing was compared as 'vjp': no input or no output is floating-point.\n"
-    "Leave 'vjp' out of `orders`, or pass floating-point arrays.",
-}
 
 
 def compare(
@@ -47,14 +36,18 @@ def compare(
     tolerance that one chose; this runs both functions, at ``dtype`` and at float64, and needs none.
 
     Args:
-        jax_fn: Gets ``inputs`` as jax arrays and returns a pytree.
-        torch_fn: Gets ``inputs`` as fresh tensors, which require gradients if ``"vjp"`` is among
-            ``orders``, and returns a pytree of tensors.
-        inputs: Tuple of positional arguments: pytrees of NumPy arrays, or arrays of either
-            framework, which are copied. Floating leaves are cast to ``dtype``.
-        orders: What to compare: ``"value"``, and ``"vjp"`` for the gradients of all floating
-            inputs, pulled back from one fixed cotangent.
-        dtype: The working dtype; float64 is the referee.
+        jax_fn: Gets ``inputs`` as jax arrays and returns a pytree. A pair ``(convert, apply)``
+            stands for ``apply(convert(first input), *further inputs)``.
+        torch_fn: Gets ``inputs`` as fresh tensors, which require gradients if a derivative is among
+            ``orders``, and returns a pytree of tensors. Or a ``torch.nn.Module``: it is called with
+            the inputs, and is the JAX function's first argument, as a nested dict by name.
+        inputs: Tuple of positional arguments: pytrees of NumPy arrays, arrays of either framework,
+            which are copied, or modules. Floating leaves are cast to ``dtype``.
+        orders: What to compare: ``"value"``; ``"vjp"`` for the gradients of all floating inputs,
+            pulled back from one fixed cotangent; ``"jvp"`` for the derivative along one fixed
+            tangent; ``"hvp"`` for the derivative of those gradients along it.
+        dtype: The working dtype: ``"float32"``, ``"bfloat16"``, ``"float16"`` or ``"complex64"``;
+            float64 (complex128) is the referee.
         name: Of the case in the report; the JAX function's name if left out.
         power: Whether to plant defects in the JAX side and to report which of them are caught.
 
@@ -171,53 +164,9 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
     check_dtype("compare", dtype)
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
-        leaves = _judge_case(case, dtype)
+        leaves, casts = inquire(Trial(case, dtype))
     seconds = time.perf_counter() - start
-    return _describe_case(case, tuple(leaves), dtype, seconds=seconds)
-
-
-def _judge_case(case: ParityCase, dtype: DType) -> list[LeafResult]:
-    from comparisons._backends import jax, torch
-
-    inputs = _trees.prepare_inputs(case.inputs, dtype)
-    wide = _trees.widen(inputs)
-
-    def run(side: Any, inputs: tuple[Any, ...], dtype: str, **options: int) -> Outputs:
-        try:
-            fn = case.jax if side is jax else case.torch
-            return side.run(fn, inputs, dtype, case.orders, **options)
-        except (Exception, SystemExit) as error:
-            error.add_note(f"{side.name} side, at {dtype}")
-            raise
-
-    ours, ours64 = run(jax, inputs, dtype), run(jax, wide, "float64")
-    theirs, theirs64 = run(torch, inputs, dtype), run(torch, wide, "float64")
-    probes: list[tuple[Outputs, Outputs]] = []
-    for probe in range(PROBES):
-        near = _trees.perturb(inputs, probe)
-        narrow = run(torch, near, dtype, probe=probe)
-        probes.append((narrow, run(torch, _trees.widen(near), "float64", probe=probe)))
-
-    def judge_order(order: Order) -> list[LeafResult]:
-        evidence = Evidence(
-            quantity=order,
-            jax=ours[order],
-            torch=theirs[order],
-            jax64=ours64[order],
-            torch64=theirs64[order],
-            probes=tuple(Probe(narrow[order], far[order]) for narrow, far in probes),
-        )
-        return judge(evidence)
-
-    leaves: list[LeafResult] = []
-    for order in case.orders:
-        found = judge_order(order)
-        if all(0 in leaf.shape for leaf in found):
-            raise ValueError(_EMPTY[order])
-        leaves += found
-    if "value" not in case.orders:  # the gradients of other outputs would prove nothing
-        leaves += [leaf for leaf in judge_order("value") if leaf.verdict is Verdict.STRUCTURE]
-    return leaves
+    return _describe_case(case, tuple(leaves), dtype, seconds=seconds, casts=casts)
 
 
 def _describe_case(

@@ -27,3 +27,19 @@ ERROR_FACTOR: Final = 16.0
 # An error of more than eps to this power, of the leaf's greatest element, is no rounding where the
 # other side has none of it: half of the digits are gone. At float32, 3.5e-4.
 GROSS_POWER: Final = 0.5
+
+# A float64 gap of no more than this many roundings at float32 is another formula, or a constant
+# written with float32's digits (torch's hardsigmoid has such a 1/6), and not a wrong result: no run
+# at float32 or less could show it. Counted at float32 also where the working dtype is coarser, or a
+# bug of half a per cent would be called an approximation at bfloat16.
+APPROXIMATION_EPS: Final = 1.0
+
+# Inputs are jittered by this part of their leaf's greatest element to see whether a difference is
+# one of a single point. Small, so that nothing else happens on the way; large against the 1e-16
+# by which two sums that tie exactly on paper miss each other at float64.
+JITTER: Final = 1e-7
+
+# How often. An element at a kink moves to either side at even chances, so that eight miss one of
+# its two sides once in a hundred and more are tried before a difference is called a mismatch: a tie
+# of k elements needs about k log k.
+JITTERS: Final = (8, 64)

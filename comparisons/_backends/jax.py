@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
 from typing import Any
 
 import jax
@@ -13,22 +14,63 @@ import functional_ad
 from comparisons import _trees
 from comparisons._backends import Outputs
 from comparisons._case import Order
+from comparisons._inputs import ModuleInput, find_differentiated
+from comparisons._seeds import Seeds
+from comparisons._settings import random_states_restored
 from comparisons._trees import Leaves
 
 name = "JAX"
 
+Flat = dict[str, Any]
+
 
 def run(
-    fn: Callable[..., Any], inputs: tuple[Any, ...], dtype: str, orders: tuple[Order, ...]
+    fn: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    dtype: str,
+    orders: tuple[Order, ...],
+    seeds: Seeds,
 ) -> Outputs:
-    """Values and gradients of a JAX function; 64-bit types are on for a float64 run only."""
-    with jax.enable_x64(dtype == "float64"), functional_ad.set_grad_enabled(True):
-        output = fn(*_make_arrays(inputs))
-        outputs: Outputs = {"value": _to_numpy(output, dtype)}
-        if "vjp" in orders:
-            # New arrays: the first call may have donated its own.
-            outputs["vjp"] = _pull_back(fn, inputs, _make_arrays(inputs), output, dtype)
-        return outputs
+    """The quantities of a JAX function; 64-bit types are on for a float64 run only."""
+    outputs: Outputs = {}
+    with session(dtype):
+        for order in orders:
+            # New arrays for each: a call may donate its own.
+            found = derive(fn, inputs, order, seeds)(from_numpy(inputs))
+            outputs[order] = {
+                path: _trees.to_array(name, path, leaf, dtype) for path, leaf in found.items()
+            }
+    return outputs
+
+
+@contextlib.contextmanager
+def session(dtype: str) -> Generator[None]:
+    """Settings of a run at a dtype; whatever is changed inside is put back."""
+    before = dict(jax.config.values)
+    with (
+        random_states_restored(),
+        jax.enable_x64(dtype == "float64"),
+        functional_ad.set_grad_enabled(True),
+    ):
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if jax.config.values[key] != value:
+                    jax.config.update(key, value)
+
+
+def derive(
+    fn: Callable[..., Any], inputs: tuple[Any, ...], order: Order, seeds: Seeds
+) -> Callable[[tuple[Any, ...]], Flat]:
+    """The quantity ``order`` of ``fn`` as a function of its arguments: flat leaves by path.
+
+    It can be traced if ``fn`` can. ``inputs`` says which leaves are differentiated.
+    """
+    if order == "value":
+        return lambda arrays: _trees.flatten(fn(*arrays))
+    differentiated = list(find_differentiated(inputs))
+    return lambda arrays: _DERIVE[order](*_split(fn, differentiated, arrays), seeds)
 
 
 def describe() -> dict[str, Any]:
@@ -41,40 +83,80 @@ def describe() -> dict[str, Any]:
     }
 
 
-def _pull_back(
-    fn: Callable[..., Any],
-    inputs: tuple[Any, ...],
-    arrays: tuple[Any, ...],
-    output: Any,
-    dtype: str,
-) -> Leaves:
-    leaves = _trees.flatten(output)
-    shapes = {
-        path: np.shape(leaf)
-        for path, leaf in leaves.items()
-        if jnp.issubdtype(jnp.result_type(leaf), jnp.floating)
-    }
-    if not shapes or not any(map(_trees.is_floating, jax.tree.leaves(inputs))):
+def from_numpy(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Copies as jax arrays, at the mercy of the function; a module is a dict of its numbers."""
+
+    def convert(node: Any) -> Any:
+        if isinstance(node, ModuleInput):
+            return jax.tree.map(convert, node.numbers)
+        return jnp.array(node) if isinstance(node, np.ndarray) else node
+
+    return jax.tree.map(convert, inputs, is_leaf=lambda node: isinstance(node, ModuleInput))
+
+
+def _split(
+    fn: Callable[..., Any], differentiated: list[str], arrays: tuple[Any, ...]
+) -> tuple[Callable[[Flat], Flat], Flat]:
+    """``fn`` from the differentiated leaves to the floating outputs, and those leaves."""
+    leaves, tree = _trees.flatten(arrays), jax.tree.structure(arrays)
+
+    def call(primals: Flat) -> Flat:
+        output = fn(*jax.tree.unflatten(tree, list((leaves | primals).values())))
+        return {
+            path: jnp.asarray(leaf)
+            for path, leaf in _trees.flatten(output).items()
+            if jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
+        }
+
+    return call, {path: leaves[path] for path in differentiated}
+
+
+def _pull_back(call: Callable[[Flat], Flat], primals: Flat, seeds: Seeds) -> Flat:
+    outputs, pullback = jax.vjp(call, primals)
+    if not outputs or not primals:
         return {}
-    seeds = _trees.seed_cotangents(shapes)
-    cotangent = jax.tree.unflatten(
-        jax.tree.structure(output),
-        [
-            seeds[path].astype(jnp.result_type(leaf)) if path in seeds else None
-            for path, leaf in leaves.items()
-        ],
-    )
-    _, grads = functional_ad.vjp(fn, *arrays, cotangent=cotangent)
-    return _to_numpy(grads if len(arrays) > 1 else (grads,), dtype)
+    cotangents = _match(seeds.draw_cotangents(_describe(outputs)), outputs)
+    (grads,) = pullback({path: jnp.conj(cotangent) for path, cotangent in cotangents.items()})
+    return {path: jnp.conj(grad) for path, grad in grads.items()}
 
 
-def _make_arrays(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Copies, at the mercy of the function."""
-    return _trees.map_leaves(
-        lambda leaf: jnp.array(leaf) if isinstance(leaf, np.ndarray) else leaf, inputs
-    )
+def _push_forward(call: Callable[[Flat], Flat], primals: Flat, seeds: Seeds) -> Flat:
+    if not primals:
+        return {}
+    tangents = _match(seeds.draw_tangents(_describe(primals)), primals)
+    return jax.jvp(call, (primals,), (tangents,))[1]
 
 
-def _to_numpy(tree: Any, dtype: str) -> Leaves:
-    leaves = _trees.flatten(tree)
-    return {path: _trees.to_array(name, path, leaf, dtype) for path, leaf in leaves.items()}
+def _push_gradient_forward(call: Callable[[Flat], Flat], primals: Flat, seeds: Seeds) -> Flat:
+    """Forward over reverse; reverse over reverse where a custom_vjp has no forward mode."""
+    tangents = _match(seeds.draw_tangents(_describe(primals)), primals)
+
+    def gradient(primals: Flat) -> Flat:
+        return _pull_back(call, primals, seeds)
+
+    if not primals or not (example := gradient(primals)):
+        return {}
+    try:
+        return jax.jvp(gradient, (primals,), (tangents,))[1]
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+    del example
+    _, pullback = jax.vjp(gradient, primals)
+    (products,) = pullback({path: jnp.conj(tangent) for path, tangent in tangents.items()})
+    return {path: jnp.conj(product) for path, product in products.items()}
+
+
+_DERIVE: dict[Order, Callable[[Callable[[Flat], Flat], Flat, Seeds], Flat]] = {
+    "vjp": _pull_back,
+    "jvp": _push_forward,
+    "hvp": _push_gradient_forward,
+}
+
+
+def _describe(leaves: Flat) -> dict[str, tuple[tuple[int, ...], bool]]:
+    return {path: (leaf.shape, jnp.iscomplexobj(leaf)) for path, leaf in leaves.items()}
+
+
+def _match(seeds: Leaves, leaves: Flat) -> Flat:
+    return {path: jnp.asarray(seeds[path], leaf.dtype) for path, leaf in leaves.items()}

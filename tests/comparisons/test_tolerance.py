@@ -1,20 +1,21 @@
 """Each constant of the verdict: where it takes effect, on made-up runs that hit it exactly."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import comparisons._referee as referee
 from comparisons import Verdict
-from comparisons._tolerance import ERROR_FACTOR, GROSS_POWER, NOISE_FACTOR
+from comparisons._tolerance import APPROXIMATION_EPS, ERROR_FACTOR, GROSS_POWER, NOISE_FACTOR
 
 
-def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0):
+def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0, dtype="float32"):
     """Made-up runs: PyTorch errs by torch_error, JAX by jax_error, float64 differs by gap64."""
     exact = np.array([torch_value])
-    working = (exact + torch_error).astype(np.float32)
+    working = (exact + torch_error).astype(jnp.dtype(dtype))
     return referee.Evidence(
         quantity="value",
-        jax={"y": (exact + jax_error).astype(np.float32)},
+        jax={"y": (exact + jax_error).astype(jnp.dtype(dtype))},
         torch={"y": working},
         jax64={"y": exact + gap64},
         torch64={"y": exact},
@@ -49,13 +50,21 @@ def test_gross_power_is_where_an_error_is_no_rounding(error, verdict):
     assert leaf.verdict == verdict
 
 
-@pytest.mark.parametrize(("gap", "verdict"), [(0.5, "IDENTICAL"), (2.0, "MISMATCH")])
-def test_noise_factor_is_where_a_mismatch_begins(gap, verdict):
+@pytest.mark.parametrize(("gap", "verdict"), [(0.5, "IDENTICAL"), (2.0, "APPROXIMATION")])
+def test_noise_factor_is_where_rounding_ends(gap, verdict):
     """At float64 the unit is as many times smaller as the epsilons are."""
     (leaf,) = referee.judge(evidence_for(1.0, 0.0, gap64=gap * NOISE_FACTOR * 2 * EPS64))
     assert leaf.verdict == verdict
     # JAX's own error, |J - J64|, counts too: here the gap itself, shrunk to nothing beside it.
     assert leaf.float64_noise == pytest.approx(NOISE_FACTOR * 2 * EPS64, rel=1e-5)
+
+
+@pytest.mark.parametrize(("gap", "verdict"), [(0.5, "APPROXIMATION"), (2.0, "MISMATCH")])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_approximation_eps_is_where_a_mismatch_begins(gap, verdict, dtype):
+    """Counted at float32, whatever the working dtype is."""
+    evidence = evidence_for(1.0, 0.0, gap64=gap * APPROXIMATION_EPS * UNIT, dtype=dtype)
+    assert referee.judge(evidence)[0].verdict == verdict
 
 
 def test_probes_make_up_for_a_lucky_run():
@@ -95,7 +104,7 @@ def test_no_element_blinds_the_others(size):
     """PyTorch loses all digits of the last element, which allows nothing on the first."""
     evidence = evidence_of([0.0] * (size - 1) + [2.0], gap64=1e-9)
     (leaf,) = referee.judge(evidence)
-    assert (leaf.verdict, leaf.worst) == (Verdict.MISMATCH, (0,))
+    assert (leaf.verdict, leaf.worst) == (Verdict.APPROXIMATION, (0,))
 
 
 def test_an_integer_that_rounding_decides_is_a_warning():

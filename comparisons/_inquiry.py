@@ -1,0 +1,107 @@
+"""What is done when a leaf is no plain pass: the steps that cost more than two runs a side.
+
+1. What rounds inside the JAX program is measured, and both float64 runs are scanned for casts
+   to less; the referee judges again with that.
+2. A difference is looked at beside the point: at a kink it is a CONVENTION.
+3. The known causes are tried. One that closes the gap is named; where it is a choice that the
+   frameworks made differently, the leaf is a CONVENTION, where it is a mistake it stays what
+   it is.
+4. A third vote says which side is right.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from comparisons._case import ParityCase
+from comparisons._inside import open_up
+from comparisons._kinks import look_around
+from comparisons._results import LeafResult
+from comparisons._trial import Trial
+from comparisons._verdict import Verdict
+from comparisons._vote import take_vote
+
+VOTES = 8  # leaves of a case that are voted on, the worst verdicts first
+
+_OPEN = frozenset(
+    {Verdict.NONFINITE, Verdict.MISMATCH, Verdict.APPROXIMATION, Verdict.LESS_ACCURATE}
+)
+
+
+def inquire(trial: Trial) -> tuple[list[LeafResult], tuple[str, ...]]:
+    """The verdicts on all leaves, and where a side computes at less than it was run at."""
+    trial, leaves, casts = look_inside(trial)
+    if any(leaf.outcome != "pass" for leaf in leaves):
+        leaves = _settle_kinks(trial, leaves)
+        leaves = _take_votes(trial, leaves)
+    return leaves, casts
+
+
+def look_inside(trial: Trial) -> tuple[Trial, list[LeafResult], tuple[str, ...]]:
+    """The referee's verdicts, with what happens inside the programs where it may matter."""
+    leaves = trial.judge()
+    if not any(leaf.verdict in _OPEN for leaf in leaves):
+        return trial, leaves, ()
+    trial, casts = open_up(trial, {leaf.quantity for leaf in leaves if leaf.verdict in _OPEN})
+    return trial, trial.judge(), casts
+
+
+def retry(trial: Trial, case: ParityCase) -> list[LeafResult]:
+    """The verdicts on a changed case, with the runs of what has not changed; kinks left aside."""
+    return look_inside(trial.change(case))[1]
+
+
+def _settle_kinks(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:
+    differing = [leaf for leaf in leaves if leaf.verdict is Verdict.MISMATCH]
+    if not differing:
+        return leaves
+    around = look_around(trial, differing)
+    settled: list[LeafResult] = []
+    for leaf in leaves:
+        found = around.get((leaf.quantity, leaf.path))
+        if found is None or not found.agree:
+            settled.append(leaf)
+            continue
+        beside = f"from {found.low:.3g} to {found.high:.3g}"
+        if found.is_convention:
+            reason = (
+                "The sides agree wherever the inputs are moved a little, and differ only here, "
+                f"where the function is not smooth: both values lie between those beside it "
+                f"({beside})."
+            )
+            settled.append(dataclasses.replace(leaf, verdict=Verdict.CONVENTION, reason=reason))
+        else:
+            outside = [
+                name
+                for name, between in (
+                    ("JAX", found.ours_between),
+                    ("PyTorch", found.theirs_between),
+                )
+                if not between
+            ]
+            reason = (
+                f"{leaf.reason} The sides agree beside this point, but what "
+                f"{' and '.join(outside)} gives at it is not between what is there ({beside})."
+            )
+            settled.append(dataclasses.replace(leaf, reason=reason))
+    return settled
+
+
+def _take_votes(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:
+    asked = [
+        (leaf.quantity, leaf.path)
+        for leaf in leaves
+        if leaf.verdict is Verdict.MISMATCH
+        or (
+            leaf.verdict is Verdict.APPROXIMATION
+            and (leaf.quantity != "value" or trial.case.formula is not None)
+        )
+    ][:VOTES]
+    voted: list[LeafResult] = []
+    for leaf in leaves:
+        if (leaf.quantity, leaf.path) not in asked:
+            voted.append(leaf)
+            continue
+        vote = take_vote(trial, leaf)
+        voted.append(dataclasses.replace(leaf, right=vote.right, vote=vote.reason))
+    return voted

@@ -1,0 +1,179 @@
+"""One case at one working dtype: everything that is run, and what the referee says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from comparisons._backends import Outputs
+from comparisons._case import DType, Order, ParityCase
+from comparisons._inputs import perturb, prepare_inputs, widen
+from comparisons._referee import Evidence, Probe, judge
+from comparisons._results import LeafResult
+from comparisons._seeds import Seeds
+from comparisons._tolerance import PROBES
+from comparisons._trees import Leaves
+from comparisons._verdict import Verdict
+
+Inputs = tuple[Any, ...]
+
+
+class Trial:
+    """Runs a case, each run once, and judges it.
+
+    Attributes:
+        case: The case.
+        dtype: The working dtype.
+        inputs: The prepared numbers.
+        wide: The same numbers at float64.
+        orders: What is run: the case's orders, and the value in any case.
+    """
+
+    def __init__(self, case: ParityCase, dtype: DType) -> None:
+        self.case = case
+        self.dtype: DType = dtype
+        self.inputs = prepare_inputs(case.inputs, dtype)
+        self.wide = widen(self.inputs)
+        self.orders: tuple[Order, ...] = tuple(dict.fromkeys(("value", *case.orders)))
+
+    def run(
+        self,
+        side: Any,
+        inputs: Inputs,
+        *,
+        float64: bool = False,
+        probe: int | None = None,
+        orders: tuple[Order, ...] | None = None,
+    ) -> Outputs:
+        """Runs one side's function on prepared inputs; all orders of the trial, or those named.
+
+        Raises:
+            Exception: What the function raises, with a note that says which side at which dtype.
+        """
+        fn = self.case.jax if side.name == "JAX" else self.case.torch
+        dtype = "float64" if float64 else self.dtype
+        try:
+            return side.run(fn, inputs, dtype, orders or self.orders, Seeds(self.dtype, probe))
+        except (Exception, SystemExit) as error:
+            error.add_note(f"{side.name} side, at {dtype}")
+            raise
+
+    @functools.cached_property
+    def jax_runs(self) -> tuple[Outputs, Outputs, Outputs]:
+        """JAX at the working dtype, at float64, and at the working dtype once more."""
+        from comparisons._backends import jax
+
+        return self._run_three(jax)
+
+    @functools.cached_property
+    def torch_runs(self) -> tuple[Outputs, Outputs, Outputs]:
+        """PyTorch at the working dtype, at float64, and at the working dtype once more."""
+        from comparisons._backends import torch
+
+        return self._run_three(torch)
+
+    def _run_three(self, side: Any) -> tuple[Outputs, Outputs, Outputs]:
+        return (
+            self.run(side, self.inputs),
+            self.run(side, self.wide, float64=True),
+            self.run(side, self.inputs),
+        )
+
+    @functools.cached_property
+    def probes(self) -> tuple[tuple[Outputs, Outputs], ...]:
+        """PyTorch with inputs and cotangents off by a last bit, at both dtypes."""
+        from comparisons._backends import torch
+
+        found: list[tuple[Outputs, Outputs]] = []
+        for probe in range(PROBES):
+            near = perturb(self.inputs, probe)
+            narrow = self.run(torch, near, probe=probe)
+            found.append((narrow, self.run(torch, widen(near), float64=True, probe=probe)))
+        return tuple(found)
+
+    @functools.cached_property
+    def evidence(self) -> dict[Order, Evidence]:
+        """What was run, by quantity."""
+        (ours, ours64, ours_again), (theirs, theirs64, theirs_again) = (
+            self.jax_runs,
+            self.torch_runs,
+        )
+        return {
+            order: Evidence(
+                quantity=order,
+                jax=ours[order],
+                torch=theirs[order],
+                jax64=ours64[order],
+                torch64=theirs64[order],
+                probes=tuple(Probe(near[order], far[order]) for near, far in self.probes),
+                jax_again=ours_again[order],
+                torch_again=theirs_again[order],
+            )
+            for order in self.orders
+        }
+
+    def judge(self) -> list[LeafResult]:
+        """The referee's verdict on every leaf of every order of the case.
+
+        Raises:
+            ValueError: There is nothing to compare, which would pass whatever the functions do.
+        """
+        leaves: list[LeafResult] = []
+        for order in self.orders:
+            found = judge(self.evidence[order])
+            if order not in self.case.orders:
+                # The gradients of other outputs would prove nothing.
+                found = [leaf for leaf in found if leaf.verdict is Verdict.STRUCTURE]
+            elif all(0 in leaf.shape for leaf in found):
+                raise ValueError(_explain_empty(order))
+            leaves += found
+        return leaves
+
+    def change(self, case: ParityCase) -> Trial:
+        """A trial of a changed case, which takes over the runs of what has not changed."""
+        trial = Trial(case, self.dtype)
+        if case.inputs is self.case.inputs and case.orders == self.case.orders:
+            trial.inputs, trial.wide = self.inputs, self.wide
+            if case.torch is self.case.torch:
+                trial.torch_runs, trial.probes = self.torch_runs, self.probes
+            if case.jax is self.case.jax:
+                trial.jax_runs = self.jax_runs
+        return trial
+
+    def look(self, evidence: dict[Order, Evidence]) -> Trial:
+        """The same trial with more evidence."""
+        trial = self.change(self.case)
+        trial.evidence = {**self.evidence, **evidence}
+        return trial
+
+    def add(self, order: Order, **more: Any) -> Evidence:
+        """The evidence of one quantity with more known."""
+        return dataclasses.replace(self.evidence[order], **more)
+
+    def run_both(
+        self, inputs: Inputs, orders: tuple[Order, ...] | None = None
+    ) -> tuple[Outputs, Outputs]:
+        """JAX and PyTorch at float64 on other inputs."""
+        from comparisons._backends import jax, torch
+
+        return (
+            self.run(jax, inputs, float64=True, orders=orders),
+            self.run(torch, inputs, float64=True, orders=orders),
+        )
+
+    def find_float64(self) -> tuple[dict[Order, Leaves], dict[Order, Leaves]]:
+        """The float64 results of both sides."""
+        return self.jax_runs[1], self.torch_runs[1]
+
+
+def _explain_empty(order: Order) -> str:
+    if order == "value":
+        return (
+            "Nothing was compared: neither function returned an element.\n"
+            "Return what is to be compared, e.g. a dict of named arrays."
+        )
+    return (
+        f"Nothing was compared as {order!r}: no input or no output is floating-point.\n"
+        f"Leave {order!r} out of `orders`, or pass floating-point arrays."
+    )
