@@ -6,6 +6,7 @@ import numpy as np
 
 from comparisons._backends import jax as jax_side
 from comparisons._case import Order
+from comparisons._casts import Cast, find_casts, find_lowest
 from comparisons._referee import Evidence
 from comparisons._rounding import measure_rounding
 from comparisons._seeds import Seeds
@@ -19,12 +20,33 @@ _SIZE = float(np.finfo(np.float32).eps)
 
 def open_up(trial: Trial, quantities: set[str]) -> tuple[Trial, tuple[str, ...]]:
     """The trial with what is found inside both programs, and the casts, a sentence each."""
-    more: dict[Order, Evidence] = {
-        order: trial.add(order, inner=measure_inner_rounding(trial, order))
-        for order in trial.orders
-        if order in quantities
-    }
-    return trial.look(more), ()
+    ours, theirs = find_jax_casts(trial), find_torch_casts(trial)
+    more: dict[Order, Evidence] = {}
+    for order in trial.orders:
+        if order not in quantities:
+            continue
+        if ours or theirs:  # then rounding at float64 is not what is to be known
+            lowest = {"jax_casts": find_lowest(ours), "torch_casts": find_lowest(theirs)}
+            more[order] = trial.add(order, **lowest)
+        else:
+            more[order] = trial.add(order, inner=measure_inner_rounding(trial, order))
+    return trial.look(more), tuple(map(str, (*ours, *theirs)))
+
+
+def find_jax_casts(trial: Trial) -> tuple[Cast, ...]:
+    """Where the JAX side's float64 run computes at less; nowhere if it cannot be traced."""
+    with jax_side.session("float64"):
+        return find_casts(trial.case.jax, jax_side.from_numpy(trial.wide)) or ()
+
+
+def find_torch_casts(trial: Trial) -> tuple[Cast, ...]:
+    """Where the PyTorch side's float64 run computes at less."""
+    from comparisons._backends import torch as torch_side
+    from comparisons._backends import torch_casts
+
+    with torch_side.session(torch_side.DTYPES["float64"]):
+        arguments, _ = torch_side.from_numpy(trial.wide)
+        return torch_casts.find_casts(trial.case.torch, arguments)
 
 
 def measure_inner_rounding(trial: Trial, order: Order) -> Leaves:

@@ -79,6 +79,11 @@ class Step:
         return [variable.aval for variable in self.equation.outvars]
 
     @property
+    def is_entered(self) -> bool:
+        """Whether it holds functions that `walk` and `evaluate` go into."""
+        return bool(_find_bodies(self.equation))
+
+    @property
     def line(self) -> str | None:
         """The user's line that it comes from, as ``"file.py:12"``; None if it is not known."""
         # What JAX compiled for itself is traced once: its lines may be those of an earlier caller.
