@@ -235,6 +235,8 @@ class Rounding:
             established = self._find_established()
             verdict = Verdict.AGREES
             reason = "The float64 runs agree to rounding noise; the difference is rounding."
+            if any(self.casts):
+                reason = f"The difference is no more than rounding at {established} explains."
             if found["different"] == 0:
                 verdict, reason = Verdict.IDENTICAL, "Equal bit for bit."
         reason += self._explain_referee() + self._explain_wobble(worst)

@@ -1,6 +1,7 @@
 """compare, assert_parity, run_cases: inputs, settings and errors."""
 
 import functools
+import random
 
 import jax
 import jax.numpy as jnp
@@ -166,10 +167,15 @@ def test_settings_are_as_they_were_even_after_an_exception():
         torch.set_default_dtype(torch.float16)
         torch.set_num_threads(1)
         torch.manual_seed(3)
+        torch.set_float32_matmul_precision("medium")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.autograd.set_detect_anomaly(True, check_nan=False)
         raise KeyError("stop")
 
     def meddle_jax(x):
         functional_ad.set_grad_enabled(False)
+        jax.config.update("jax_default_matmul_precision", "bfloat16")
+        jax.config.update("jax_debug_nans", True)
         if x.dtype == jnp.float64:
             raise KeyError("stop")
         return x
@@ -189,8 +195,60 @@ def test_settings_are_as_they_were_even_after_an_exception():
         assert (torch.rand(3) == want).all()
         assert not jax.config.jax_enable_x64
         assert functional_ad.is_grad_enabled()
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.are_deterministic_algorithms_enabled()
+        assert not torch.is_anomaly_enabled()
+        assert torch.is_anomaly_check_nan_enabled()
+        assert jax.config.jax_default_matmul_precision is None
+        assert not jax.config.jax_debug_nans
     finally:
         torch.set_num_threads(threads)
+
+
+def test_every_run_starts_from_the_same_random_states_and_leaves_them():
+    """Dropout, or noise that a function draws from NumPy, is the same numbers in every run."""
+    drawn = []
+
+    def draw(x):
+        drawn.append((random.random(), np.random.rand(), float(torch.rand(()))))
+        return x
+
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    want = (random.random(), np.random.rand(), float(torch.rand(())))
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+    compare(lambda x: x, draw, (np.ones(2),), orders=("value",))
+
+    def draw_in_jax(x):
+        drawn.append((random.random(), np.random.rand(), want[2]))
+        return x
+
+    compare(draw_in_jax, lambda x: x, (np.ones(2),), orders=("value",))
+    assert len(drawn) > 8
+    assert set(drawn) == {want}
+    assert (random.random(), np.random.rand(), float(torch.rand(()))) == want
+
+
+def test_a_side_that_gives_another_result_each_time_is_measured_and_reported():
+    """Such as sums by atomic operations: what the same run does twice is no difference."""
+    calls = iter(range(1000))
+
+    def wobble(x):
+        # A wobble of 2e-4 where rounding explains 1e-6; at float64 it is as much smaller.
+        size = 1e-4 if x.dtype == torch.float32 else 1e-13
+        return torch.tanh(x) * (1 + size * (-1) ** (next(calls) // 2))
+
+    x = np.linspace(0.5, 1, 9)
+    (leaf,) = compare(jnp.tanh, wobble, (x,), orders=("value",)).cases[0].leaves
+    assert leaf.verdict is Verdict.AGREES, leaf.reason
+    assert "The same run gave results up to 0.00015" in leaf.reason
+    steady = compare(
+        lambda x: jnp.tanh(x) * (1 + (1e-4 if x.dtype == jnp.float32 else 0)), torch.tanh, (x,)
+    )
+    assert steady.verdict is not Verdict.AGREES, "without the wobble it is an error"
 
 
 def test_a_session_that_runs_at_float64_is_left_at_float64():

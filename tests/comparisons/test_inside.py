@@ -1,0 +1,121 @@
+"""A side that cannot run at float64: what is established then, and where the cast is."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from comparisons import Verdict, compare
+
+F = torch.nn.functional
+X = np.random.default_rng(0).normal(size=(5, 4))
+
+
+def jax_cast(x):
+    return jnp.tanh(0.3 * x.astype(jnp.float32)).astype(x.dtype)
+
+
+def torch_cast(x):
+    return torch.tanh(0.3 * x.float()).to(x.dtype)
+
+
+def verdicts(report):
+    return {leaf.verdict for leaf in report.cases[0].leaves}
+
+
+def test_a_float32_cast_in_jax_makes_torch_the_referee():
+    """Its float64 run returns float64 arrays, so that only the scan tells."""
+    (result,) = compare(jax_cast, lambda x: torch.tanh(0.3 * x), (X,)).cases
+    (cast,) = result.casts
+    assert cast.startswith("The JAX side computes in float32 at test_inside.py:")
+    assert {leaf.established for leaf in result.leaves} == {"float32"}
+    assert {leaf.verdict for leaf in result.leaves} == {Verdict.AGREES}
+    reason = result.leaves[0].reason
+    assert "so PyTorch's is the referee; agreement beyond float32 is not established" in reason
+
+
+def test_a_float32_cast_in_torch_makes_jax_the_referee():
+    (result,) = compare(lambda x: jnp.tanh(0.3 * x), torch_cast, (X,)).cases
+    assert "The PyTorch side computes in float32 at test_inside.py:" in result.casts[0]
+    assert {leaf.verdict for leaf in result.leaves} == {Verdict.AGREES}
+    assert "so JAX's is the referee" in result.leaves[0].reason
+
+
+def test_casts_on_both_sides_leave_no_referee():
+    (result,) = compare(jax_cast, torch_cast, (X,)).cases
+    assert {leaf.verdict.outcome for leaf in result.leaves} == {"pass"}
+    off = compare(lambda x: jax_cast(x) * 1.0001, torch_cast, (X,))
+    assert off.verdict is Verdict.MISMATCH
+    assert len(off.cases[0].casts) == 2
+    assert "Neither side has a float64 run here" in off.cases[0].leaves[0].reason
+
+
+def test_a_defect_behind_a_cast_is_seen_to_float32():
+    report = compare(lambda x: jax_cast(x) * 1.0001, lambda x: torch.tanh(0.3 * x), (X,))
+    assert verdicts(report) == {Verdict.MISMATCH}
+
+
+def test_a_cast_to_bfloat16_is_no_float32():
+    def coarse(x):
+        return jnp.tanh(0.3 * x.astype(jnp.bfloat16)).astype(x.dtype)
+
+    report = compare(coarse, lambda x: torch.tanh(0.3 * x), (X,))
+    assert verdicts(report) == {Verdict.MISMATCH}
+    assert "bfloat16" in report.cases[0].casts[0]
+    at_bfloat16 = compare(coarse, lambda x: torch.tanh(0.3 * x), (X,), dtype="bfloat16")
+    assert {v.outcome for v in verdicts(at_bfloat16)} == {"pass"}
+
+
+def test_jaxs_attention_does_its_softmax_in_float32():
+    def theirs(q):
+        heads = q.transpose(1, 2)
+        return F.scaled_dot_product_attention(heads, heads, heads).transpose(1, 2)
+
+    q = np.random.default_rng(1).normal(size=(1, 6, 2, 4))
+    (result,) = compare(lambda q: jax.nn.dot_product_attention(q, q, q), theirs, (q,)).cases
+    assert {leaf.verdict for leaf in result.leaves} == {Verdict.AGREES}
+    assert {leaf.established for leaf in result.leaves} == {"float32"}
+    assert any("test_inside.py:" in cast for cast in result.casts)
+
+
+def test_what_rounds_inside_is_measured():
+    """The inputs' last bits show nothing of 1 - tanh(30)**2, of which both lose every digit."""
+    x = 30 * X
+    report = compare(
+        lambda x: jax.grad(lambda x: jnp.sum(jnp.tanh(x)))(x),
+        lambda x: 1 - torch.tanh(x.detach()) ** 2,
+        (x,),
+        ("value",),
+    )
+    assert report.ok, str(report)
+    off = compare(lambda x: 1 - jnp.tanh(x) ** 2 + 1e-9, lambda x: 1 - torch.tanh(x) ** 2, (x,))
+    assert off.summary["pass"] == 0
+
+
+def test_a_saturated_softmax_is_no_mismatch():
+    for scale in (60, 300):
+        report = compare(
+            lambda x: jax.nn.softmax(x, -1), lambda x: torch.softmax(x, -1), (scale * X,)
+        )
+        assert report.ok, str(report)
+
+
+def test_a_gradient_that_is_truly_zero_gives_no_signal():
+    """What is left of it is rounding, different on each side, at every dtype."""
+
+    def ours(x, bias):
+        h = jnp.tanh(x) + bias
+        return jnp.sum((h - h.mean(0)) ** 3)
+
+    def theirs(x, bias):
+        h = torch.tanh(x) + bias
+        return ((h - h.mean(0)) ** 3).sum()
+
+    report = compare(ours, theirs, (X, np.ones(4)), ("value", "vjp"))
+    found = {(leaf.quantity, leaf.path): leaf for leaf in report.cases[0].leaves}
+    assert found["vjp", "1"].verdict is Verdict.NO_SIGNAL, str(report)
+    assert found["vjp", "1"].established is None
+    assert "so this proves nothing" in found["vjp", "1"].reason
+    assert found["vjp", "0"].verdict is Verdict.AGREES
+    assert report.ok
+    assert report.summary["warn"] == 1
