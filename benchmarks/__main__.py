@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import accumulation, worked_case
+from benchmarks import accumulation, measure, worked_case
 
 if __name__ == "__main__":
-    sys.exit(max([worked_case.main(), accumulation.main()]))
+    sys.exit(max([worked_case.main(), accumulation.main(), measure.main()]))

@@ -1,76 +1,162 @@
-"""How far apart two arrays are: the figures of a report."""
+"""How far apart two arrays are: every figure of a report, from one reading of the pair.
+
+A pair is read in blocks, so that what is made on the way stays small. Large floating arrays go
+through a compiled loop (``_loop.py``), everything else through NumPy (``_tally.py``). Both give the
+same tallies; docs/decisions/0007 has the reasons and the figures.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import functools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from comparisons._distance import Array
+from comparisons._distance import absolute_gap as absolute_gap
+from comparisons._distance import differ_in_sign as differ_in_sign
+from comparisons._distance import ulp_distance as ulp_distance
+from comparisons._tally import BLOCK, Tally, merge, take, take_finite, tally_blocks
+
+LARGE = 1 << 23  # elements from which it pays to import and load the compiled loop
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
     """Differences between two arrays of one shape; of integers, a unit is 1.
 
-    Places where both are the same infinity or both NaN count as equal.
+    Places where both are the same infinity or both NaN count as equal. Complex numbers are pairs
+    of reals: their distance in units is that of the part that is farther apart.
+
+    Attributes:
+        different: Elements that are not equal bit for bit, NaN counting as equal to NaN.
+        max_abs: Greatest absolute difference; NaN if an element is NaN on one side only.
+        max_ulp: Greatest distance in units in the last place; infinite likewise.
+        rms: Root of the mean squared difference.
+        p99_ulp: 99 % of the elements are no farther apart than this. It is the upper end of a way
+            of the histogram, or max_ulp if that is less.
+        cosine: Of the angle between the two, as vectors of the elements that are finite on both
+            sides; None if one is zero there.
+        histogram: Elements by distance in units: way 0 holds the distance 0, way k those from
+            2**(k-1) to 2**k - 1, as far as there are any. NaN on both sides is the distance 0. NaN
+            on one side only is no distance, and counted in the way after the dtype's last: 33 for
+            float32 and complex64, 17 for the 16-bit ones, 65 for float64.
+        argmax: Flat index of the greatest absolute difference, the first of equals; NaN is
+            greater than all. None if there are no elements.
     """
 
-    different: int  # elements that are not equal bit for bit, NaN counting as equal to NaN
+    different: int
     max_abs: float
     max_ulp: float
     rms: float
+    p99_ulp: float
+    cosine: float | None
+    histogram: tuple[int, ...]
+    argmax: int | None
 
 
 def measure(a: Array, b: Array) -> Measurement:
-    """Measures two arrays of one shape.
+    """Measures two arrays of one shape: floating or complex of one dtype, integers or booleans.
+
+    They need not be contiguous. Temporary memory is a few MiB whatever their size.
+
+    Raises:
+        ValueError: The shapes differ, or the dtypes do and are not integers or booleans.
 
     Example:
-        >>> measure(np.float32([1, 2]), np.float32([1, 2 + 2**-22]))
-        Measurement(different=1, max_abs=2.384185791015625e-07, max_ulp=1.0, rms=1.68587...e-07)
+        >>> m = measure(np.float32([1, 2, 4]), np.float32([1, 2 + 2**-22, 4]))
+        >>> m.different, m.max_abs, m.max_ulp, m.histogram, m.argmax
+        (1, 2.384185791015625e-07, 1.0, (2, 1), 1)
     """
-    if a.dtype.kind != "f":
-        gap = distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
-        different = int(np.sum(a != b))
-    else:
-        gap, distance = absolute_gap(a, b), ulp_distance(a, b)
-        zeros = (a == 0) & (b == 0) & differ_in_sign(a, b)
-        different = int(np.sum(distance != 0) + np.sum(zeros))
-    rms = float(np.sqrt(np.mean(gap**2))) if gap.size else 0.0
-    return Measurement(different, _greatest(gap), _greatest(distance), rms)
+    a, b = _align(np.asarray(a), np.asarray(b))
+    if not a.size:
+        return Measurement(0, 0.0, 0.0, 0.0, 0.0, None, (), None)
+    total = functools.reduce(merge, _read(a, b))
+    max_ulp = math.inf if total.ways[-1] else float(total.steps)
+    rms, cosine = _finish_sums(total, a, b)
+    return Measurement(
+        different=total.different,
+        max_abs=total.max_abs,
+        max_ulp=max_ulp,
+        rms=rms,
+        p99_ulp=min(_find_p99(total.ways, a.size), max_ulp),
+        cosine=cosine,
+        histogram=tuple(np.trim_zeros(total.ways, "b").tolist()),
+        argmax=total.argmax,
+    )
 
 
-def absolute_gap(a: Array, b: Array) -> Array:
-    """|a - b| at float64, 0 where both are NaN or the same infinity."""
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    with np.errstate(invalid="ignore", over="ignore"):
-        gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    return np.where(same, 0.0, gap)
+def _align(a: Array, b: Array) -> tuple[Array, Array]:
+    """Both at one dtype, in the byte order of the machine; truth values as the numbers 0 and 1."""
+    a, b = (x.astype(x.dtype.newbyteorder("="), copy=False) for x in (a, b))
+    integers = {a.dtype.kind, b.dtype.kind} <= set("iub")
+    if a.shape != b.shape or (a.dtype != b.dtype and not integers):
+        raise ValueError(
+            f"`measure(a, b)` compares arrays of one shape and dtype.\n"
+            f"  expected: {a.dtype}{list(a.shape)}, as `a` has\n"
+            f"  got:      {b.dtype}{list(b.shape)}"
+        )
+    a, b = (x.view(np.uint8) if x.dtype.kind == "b" else x for x in (a, b))
+    dtype = np.result_type(a, b)
+    return a.astype(dtype, copy=False), b.astype(dtype, copy=False)
 
 
-def ulp_distance(a: Array, b: Array) -> Array:
-    """How many steps to the next representable number lie between a and b, as float64.
+def _read(a: Array, b: Array) -> Iterator[Tally]:
+    if a.size >= LARGE and a.dtype.kind not in "iuc":
+        from comparisons._loop import tally_pair  # imports Numba
 
-    0 for 0.0 and -0.0 (one place on the number line), and where both are NaN.
-
-    Example:
-        >>> ulp_distance(np.float32([1, 0, 0]), np.float32([1 + 2**-23, -0.0, 1e-45])).tolist()
-        [1.0, 0.0, 1.0]
-    """
-    bits = np.dtype(f"u{a.dtype.itemsize}")
-    magnitude = bits.type(~bits.type(0) >> bits.type(1))
-    x, y = a.view(bits) & magnitude, b.view(bits) & magnitude
-    apart = (np.maximum(x, y) - np.minimum(x, y)).astype(np.float64)
-    through_zero = x.astype(np.float64) + y.astype(np.float64)
-    distance = np.where(differ_in_sign(a, b), through_zero, apart)
-    return np.where(np.isnan(a) & np.isnan(b), 0.0, distance)
+        return tally_pair(a, b)
+    return tally_blocks(a, b, 0, a.size)
 
 
-def differ_in_sign(a: Array, b: Array) -> Array:
-    """Where one sign bit is set and the other is not."""
-    return np.signbit(a) != np.signbit(b)
+def _find_p99(ways: Array, size: int) -> float:
+    """Upper end of the first way that, with those before it, has 99 % of the elements."""
+    way = int(np.argmax(100 * np.cumsum(ways) >= 99 * size))
+    return math.inf if way == len(ways) - 1 else float(2**way - 1)
 
 
-def _greatest(values: Array) -> float:
-    return float(np.max(values)) if values.size else 0.0
+def _finish_sums(total: Tally, a: Array, b: Array) -> tuple[float, float | None]:
+    """The rms and the cosine."""
+    sums = _Sums(total.gaps, total.aa, total.ab, total.bb)
+    needed = [sums.aa, sums.bb] + [sums.gaps] * (0 < total.max_abs < math.inf)
+    # Outside of these, squares that matter may have left the range of float64. Only those of
+    # numbers that are float64 themselves can; their sums are taken anew, of scaled numbers.
+    if a.dtype.itemsize >= 8 and not all(1e-280 < each < 1e300 for each in needed):
+        sums = _sum_scaled(a, b, total.max_abs)
+    root = math.sqrt(sums.gaps / a.size) if math.isfinite(sums.gaps) else sums.gaps
+    rms = math.ldexp(root, sums.exponent)
+    if sums.aa == 0 or sums.bb == 0:
+        return rms, None
+    return rms, max(-1.0, min(1.0, sums.ab / (math.sqrt(sums.aa) * math.sqrt(sums.bb))))
+
+
+class _Sums(NamedTuple):
+    """Sums of squares and products; those of the gaps are to be multiplied by 4**exponent."""
+
+    gaps: float
+    aa: float
+    ab: float
+    bb: float
+    exponent: int = 0
+
+
+def _sum_scaled(a: Array, b: Array, max_abs: float) -> _Sums:
+    """The sums of a tally, of numbers that are scaled to 1 or less."""
+
+    def read() -> Iterator[tuple[Array, Array, Array]]:
+        for at in range(0, a.size, BLOCK):
+            pair = take(a, at, at + BLOCK), take(b, at, at + BLOCK)
+            yield absolute_gap(*pair), *take_finite(*pair)
+
+    greatest = [max_abs if math.isfinite(max_abs) else 0.0, 0.0, 0.0]
+    for _, u, v in read():
+        greatest[1:] = max(greatest[1], np.max(np.abs(u))), max(greatest[2], np.max(np.abs(v)))
+    exponents = [math.frexp(each)[1] for each in greatest]
+    sums = np.zeros(4)
+    for block in read():
+        gap, u, v = (np.ldexp(x, -e) for x, e in zip(block, exponents, strict=True))
+        sums += [np.sum(gap * gap), np.sum(u * u), np.sum(u * v), np.sum(v * v)]
+    return _Sums(*sums.tolist(), exponent=exponents[0])

@@ -275,7 +275,9 @@ def _build_values(leaf: LeafResult) -> Table:
     return Table(_name_leaf(leaf), VALUE_COLUMNS, tuple(rows), frozenset(marked))
 
 
-def _subtract(jax: Any, torch: Any) -> float | None:
+def _subtract(jax: Any, torch: Any) -> complex | None:
     if jax is None or torch is None:
         return None
+    if isinstance(jax, complex) or isinstance(torch, complex):
+        return jax - torch
     return 0.0 if jax == torch else float(jax) - float(torch)

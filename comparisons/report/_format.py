@@ -11,7 +11,7 @@ import numpy as np
 ABSENT = "–"
 
 
-def format_measure(value: float | None) -> str:
+def format_measure(value: complex | None) -> str:
     """Three significant digits, without padding: ``1.19e-7``; what was not measured is a dash.
 
     Example:
@@ -20,6 +20,8 @@ def format_measure(value: float | None) -> str:
     """
     if value is None:
         return ABSENT
+    if isinstance(value, complex):
+        return _join_parts(format_measure(value.real), format_measure(value.imag))
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("inf" if value > 0 else "-inf")
     if value == 0:
@@ -35,6 +37,9 @@ def format_value(value: Any, dtype: str) -> str:
         >>> format_value(4.574587821960449, "float32"), format_value(True, "bool")
         ('4.574588', 'True')
     """
+    if isinstance(value, complex):
+        part = {"complex64": "float32", "complex128": "float64"}.get(dtype, "-")
+        return _join_parts(format_value(value.real, part), format_value(value.imag, part))
     if isinstance(value, float) and math.isfinite(value):
         try:
             with np.errstate(over="ignore"):
@@ -45,6 +50,10 @@ def format_value(value: Any, dtype: str) -> str:
             return str(narrow)
         return repr(value)
     return format_measure(value) if isinstance(value, float) else str(value)
+
+
+def _join_parts(real: str, imag: str) -> str:
+    return f"{real}{'' if imag.startswith('-') else '+'}{imag}j"
 
 
 def format_index(index: tuple[int, ...] | None) -> str:

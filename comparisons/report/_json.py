@@ -1,7 +1,8 @@
 """The JSON form of results: strict JSON, complete, and checked when it is read back.
 
 JSON has no NaN and no infinities, so they are written as the strings "NaN", "Infinity" and
-"-Infinity". No number field holds any other string, so reading them back is unambiguous.
+"-Infinity". No number field holds any other string, so reading them back is unambiguous. A complex
+number is an object of its two parts.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ _NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def encode_case(case: CaseResult) -> dict[str, Any]:
-    """One case as JSON-ready data, its verdict included."""
+    """One case as JSON-ready data, its verdict and its power included."""
     head = {"name": case.name, "title": case.title, "verdict": str(case.verdict)}
-    return head | {name: encode(value) for name, value in _fields(case) if name not in head}
+    fields = {name: encode(value) for name, value in _fields(case) if name not in head}
+    return head | fields | {"power": encode(case.power)}
 
 
 def encode(value: Any) -> Any:
@@ -33,6 +35,8 @@ def encode(value: Any) -> Any:
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+    if isinstance(value, complex):
+        return {"real": encode(value.real), "imag": encode(value.imag)}
     if isinstance(value, list | tuple):
         return [encode(item) for item in value]
     if isinstance(value, Mapping):
@@ -41,7 +45,10 @@ def encode(value: Any) -> Any:
 
 
 def decode_cases(data: Any) -> tuple[CaseResult, ...]:
-    """The inverse of ``encode_case`` for a list of cases; verdicts of cases are worked out anew.
+    """The inverse of ``encode_case`` for a list of cases.
+
+    A case's verdict and power are worked out anew. Fields that release 0.1 did not write may be
+    missing.
 
     Raises:
         ValueError: If something is missing or of the wrong type; the message begins with its
@@ -91,6 +98,10 @@ def _int(data: Any, place: str) -> int:
     return _expect(data, place, "an integer", int)
 
 
+def _bool(data: Any, place: str) -> bool:
+    return _expect(data, place, "true or false", bool)
+
+
 def _number(data: Any, place: str) -> float:
     if isinstance(data, str) and data in _NONFINITE:
         return _NONFINITE[data]
@@ -106,6 +117,8 @@ def _verdict(data: Any, place: str) -> Verdict:
 def _values(data: Any, place: str) -> Any:
     if isinstance(data, list | tuple):
         return [_values(item, f"{place}[{i}]") for i, item in enumerate(data)]
+    if isinstance(data, Mapping) and data.keys() == {"real", "imag"}:
+        return complex(*(_number(data[part], f"{place}.{part}") for part in ("real", "imag")))
     return data if data is None or isinstance(data, bool) else _number(data, place)
 
 
@@ -124,6 +137,7 @@ def _optional(decode: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
 DECODERS: dict[str, Callable[[Any, str], Any]] = {
     "str": _text,
     "float": _number,
+    "bool": _bool,
     "Verdict": _verdict,
     "Any": _values,
     "tuple[int, ...]": _indices,

@@ -210,13 +210,13 @@ def test_every_run_starts_from_the_same_random_states_and_leaves_them():
     drawn = []
 
     def draw(x):
-        drawn.append((random.random(), np.random.rand(), float(torch.rand(()))))
+        drawn.append((random.random(), np.random.rand(), float(torch.rand((), dtype=torch.float64))))
         return x
 
     random.seed(1)
     np.random.seed(2)
     torch.manual_seed(3)
-    want = (random.random(), np.random.rand(), float(torch.rand(())))
+    want = (random.random(), np.random.rand(), float(torch.rand((), dtype=torch.float64)))
     random.seed(1)
     np.random.seed(2)
     torch.manual_seed(3)
@@ -229,7 +229,7 @@ def test_every_run_starts_from_the_same_random_states_and_leaves_them():
     compare(draw_in_jax, lambda x: x, (np.ones(2),), orders=("value",))
     assert len(drawn) > 8
     assert set(drawn) == {want}
-    assert (random.random(), np.random.rand(), float(torch.rand(()))) == want
+    assert (random.random(), np.random.rand(), float(torch.rand((), dtype=torch.float64))) == want
 
 
 def test_a_side_that_gives_another_result_each_time_is_measured_and_reported():

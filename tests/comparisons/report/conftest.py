@@ -13,13 +13,20 @@ from comparisons._verdict import Verdict
 from comparisons.report import Report
 
 SAMPLE = Path(__file__).with_name("sample.json")
+SAMPLE_0_1 = Path(__file__).with_name("sample-0.1.json")
 HOSTILE = "<script>alert('&amp; \"x\"')</script>"
 
 
 @pytest.fixture(scope="session")
 def sample() -> Report:
-    """Twelve cases with all nine verdicts, as release 0.1 wrote them: they must stay readable."""
+    """Seventeen cases with all nine verdicts, and every field of a case and a leaf in use."""
     return Report.load(SAMPLE)
+
+
+@pytest.fixture(scope="session")
+def old_sample() -> Report:
+    """Twelve cases with all nine verdicts, as release 0.1 wrote them: they must stay readable."""
+    return Report.load(SAMPLE_0_1)
 
 
 @pytest.fixture(scope="session")

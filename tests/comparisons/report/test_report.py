@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comparisons._results import CaseResult, LeafResult
+from comparisons._case import ORDERS
+from comparisons._results import CaseResult, Cause, LeafResult, PlantedDefect
 from comparisons._verdict import Verdict
 from comparisons.report import SCHEMA, Report
 
@@ -41,6 +42,37 @@ def test_the_json_holds_all_that_was_found(sample):
     assert again.environment == sample.environment
 
 
+def test_files_of_release_0_1_are_read(old_sample, sample):
+    assert {case.verdict for case in old_sample.cases} == set(Verdict)
+    leaf = old_sample.cases[0].leaves[0]
+    assert (leaf.histogram, leaf.causes, leaf.power, leaf.accepted) == ((), (), None, None)
+    assert (old_sample.cases[0].planted, old_sample.cases[0].power) == ((), None)
+    assert old_sample.summary["fail"] == 3
+    assert [case.name for case in sample.cases][:12] == [case.name for case in old_sample.cases]
+
+
+def test_the_power_of_a_case_is_written(make_report, make_leaf):
+    def write(*powers):
+        leaves = tuple(make_leaf(power=power) for power in powers)
+        return make_report(CaseResult(name="a", title="A", leaves=leaves)).to_dict()["cases"][0]
+
+    assert write(1e-12, 1e-3)["power"] == 1e-3
+    assert write(1e-12, None)["power"] is None
+    data = make_report(CaseResult(name="a", title="A", leaves=(make_leaf(power=0.1),))).to_dict()
+    data["cases"][0]["power"] = 1e-9
+    assert Report.from_dict(data).cases[0].power == 0.1, "it is worked out anew"
+
+
+def test_an_accepted_deviation_passes_and_keeps_its_verdict(make_report, make_leaf):
+    accepted = make_leaf(Verdict.MISMATCH, accepted="Agreed.")
+    report = make_report(CaseResult(name="a", title="A", leaves=(accepted, make_leaf())))
+    assert report.ok
+    assert report.verdict is Verdict.MISMATCH
+    assert report.summary["pass"] == 1
+    worse = (accepted, make_leaf(Verdict.NO_SIGNAL))
+    assert make_report(CaseResult(name="a", title="A", leaves=worse)).summary["warn"] == 1
+
+
 def test_equality_sees_every_part(make_report, make_leaf):
     report = make_report(Verdict.AGREES, jax="1")
     assert report == make_report(Verdict.AGREES, jax="1")
@@ -66,12 +98,15 @@ def test_numbers_that_json_has_not_are_strings(make_report, make_leaf):
 
 _text = st.text(st.characters(codec="utf-8"), max_size=12)
 _number = st.floats() | st.integers(-9, 9)
+_complex = st.builds(complex, st.floats(), st.floats())
 _index = st.lists(st.integers(0, 3), max_size=2).map(tuple)
-_values = st.recursive(_number | st.booleans(), lambda v: st.lists(v, max_size=3), max_leaves=6)
+_values = st.recursive(
+    _number | _complex | st.booleans(), lambda v: st.lists(v, max_size=3), max_leaves=6
+)
 _leaves = st.builds(
     LeafResult,
     path=_text,
-    quantity=st.sampled_from(["value", "vjp"]),
+    quantity=st.sampled_from(ORDERS),
     verdict=st.sampled_from(Verdict),
     reason=_text,
     shape=_index,
@@ -79,7 +114,15 @@ _leaves = st.builds(
     different=st.none() | st.integers(0, 9),
     jax=st.none() | _values,
     torch=st.none() | _values,
-    **dict.fromkeys(("max_abs", "max_ulp", "rms", "allowed"), st.none() | _number),
+    histogram=st.lists(st.integers(0, 9), max_size=3).map(tuple),
+    causes=st.lists(
+        st.builds(Cause, name=_text, title=_text, fix=_text, source=_text), max_size=2
+    ).map(tuple),
+    right=st.sampled_from([None, "JAX", "PyTorch", "both", "neither"]),
+    vote=_text,
+    **dict.fromkeys(("max_abs", "max_ulp", "rms", "allowed", "power"), st.none() | _number),
+    **dict.fromkeys(("p99_ulp", "cosine"), st.none() | _number),
+    **dict.fromkeys(("established", "accepted"), st.none() | _text),
 )
 _cases = st.builds(
     CaseResult,
@@ -92,6 +135,11 @@ _cases = st.builds(
     note=_text,
     citation=_text,
     seconds=_number,
+    vacuity=st.lists(_text, max_size=2).map(tuple),
+    casts=st.lists(_text, max_size=2).map(tuple),
+    planted=st.lists(
+        st.builds(PlantedDefect, defect=_text, where=_text, caught=st.booleans()), max_size=2
+    ).map(tuple),
 )
 _reports = st.builds(
     Report,
@@ -147,6 +195,9 @@ def test_reading_shares_nothing(sample):
     assert report == sample
 
 
+PLANTED = {"defect": "a", "where": "b", "caught": 1}
+
+
 def _change(data, place, value):
     *outer, last = place
     for key in outer:
@@ -175,6 +226,10 @@ LEAF = ("cases", 0, "leaves", 0)
         ((*LEAF, "verdict"), [], r"leaves\[0\]\.verdict: expected one of STRUCTURE, .*got \[\]"),
         ((*LEAF, "max_abs"), "big", r"leaves\[0\]\.max_abs: expected a number, .* got 'big'"),
         ((*LEAF, "shape"), [1.5], r"leaves\[0\]\.shape\[0\]: expected an integer; got 1\.5"),
+        ((*LEAF, "accepted"), 1, r"leaves\[0\]\.accepted: expected text; got 1"),
+        ((*LEAF, "causes"), [{}], r"causes\[0\]: the field 'name' is missing"),
+        ((*LEAF, "jax"), {"real": 1, "imag": "x"}, r"jax\.imag: expected a number, .* got 'x'"),
+        (("cases", 0, "planted"), [PLANTED], r"planted\[0\]\.caught: expected true .* got 1"),
         ((*LEAF, "jax"), [[1], {}], r"leaves\[0\]\.jax\[1\]: expected a number, .* got \{\}"),
         (("environment",), [], r"expected: environment: an object\n  got:      \[\]"),
     ],
