@@ -319,10 +319,10 @@ def test_new_tensors_have_the_dtype_of_the_run():
             "Close over what is no array; compare complex arrays at float32 or complex64.",
         ),
         (
-            {"jax_fn": ({"w": 1.0}, jnp.sin)},
+            {"jax_fn": ({"w": 1.0}, 2.0)},
             TypeError,
             "expected: (convert, apply), where convert makes JAX's parameters of PyTorch's\n"
-            "  got:      a tuple of dict, ",
+            "  got:      a tuple of dict, float\n",
         ),
         ({"name": "a/"}, ValueError, "must be slash-separated; got 'a/'"),
     ],
