@@ -45,7 +45,7 @@ def test_complex_gradients_are_in_pytorchs_convention(dtype):
     report = compare(
         lambda z, w: jnp.tanh(z @ w) * jnp.abs(z[:, :3]) ** 2,
         lambda z, w: torch.tanh(z @ w) * torch.abs(z[:, :3]) ** 2,
-        (0.3 * Z, W),
+        (0.3 * Z, W + 0j),
         ORDERS,
         dtype,
     )
