@@ -19,7 +19,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
 from functional_ad._compat import is_jax_code, scan_counts, source_frames
 
-_CUSTOM = {"custom_jvp_call", "custom_vjp_call"}
+CUSTOM_RULES = frozenset({"custom_jvp_call", "custom_vjp_call"})
 # The parameter that holds the function, by the primitive that calls it.
 _CALLS = {
     "jit": "jaxpr",
@@ -153,7 +153,7 @@ def _walk(
     for index, equation in enumerate(jaxpr.eqns):
         step = Step(equation, (*path, index), callers)
         yield step
-        if equation.primitive.name in _CUSTOM and not into_custom:
+        if equation.primitive.name in CUSTOM_RULES and not into_custom:
             continue
         for position, (inner, _) in enumerate(_find_bodies(equation)):
             yield from _walk(inner, (*step.path, position), (*callers, equation), into_custom)
@@ -242,7 +242,7 @@ def _evaluate_step(step: Step, inputs: list[Any], run: _Run) -> list[Any]:
             for position, branch in enumerate(params["branches"])
         ]
         return list(jax.lax.switch(inputs[0], branches, *inputs[1:]))
-    if step.op in _CALLS and (run.into_custom or step.op not in _CUSTOM):
+    if step.op in _CALLS and (run.into_custom or step.op not in CUSTOM_RULES):
         return call(params[_CALLS[step.op]], 0, inputs)
     return run.hook(step, inputs)
 
