@@ -28,13 +28,28 @@ _OPEN = frozenset(
 )
 
 
-def inquire(trial: Trial) -> tuple[list[LeafResult], tuple[str, ...]]:
-    """The verdicts on all leaves, and where a side computes at less than it was run at."""
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """What an inquiry came to.
+
+    Attributes:
+        trial: The trial, with what was found inside the programs.
+        leaves: The verdicts on all leaves.
+        casts: Where a side computes at less than it was run at, a sentence each.
+    """
+
+    trial: Trial
+    leaves: list[LeafResult]
+    casts: tuple[str, ...]
+
+
+def inquire(trial: Trial) -> Findings:
+    """Judges a trial, and follows up what is no plain pass."""
     trial, leaves, casts = look_inside(trial)
     if any(leaf.outcome != "pass" for leaf in leaves):
         leaves = _settle_kinks(trial, leaves)
         leaves = _take_votes(trial, leaves)
-    return leaves, casts
+    return Findings(trial, leaves, casts)
 
 
 def look_inside(trial: Trial) -> tuple[Trial, list[LeafResult], tuple[str, ...]]:

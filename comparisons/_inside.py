@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from comparisons._backends import jax as jax_side
 from comparisons._case import Order
 from comparisons._casts import Cast, find_casts, find_lowest
-from comparisons._referee import Evidence
 from comparisons._rounding import measure_rounding
 from comparisons._seeds import Seeds
 from comparisons._trees import Leaves
@@ -21,16 +22,16 @@ _SIZE = float(np.finfo(np.float32).eps)
 def open_up(trial: Trial, quantities: set[str]) -> tuple[Trial, tuple[str, ...]]:
     """The trial with what is found inside both programs, and the casts, a sentence each."""
     ours, theirs = find_jax_casts(trial), find_torch_casts(trial)
-    more: dict[Order, Evidence] = {}
+    known: dict[Order, dict[str, Any]] = {}
     for order in trial.orders:
         if order not in quantities:
             continue
         if ours or theirs:  # then rounding at float64 is not what is to be known
             lowest = {"jax_casts": find_lowest(ours), "torch_casts": find_lowest(theirs)}
-            more[order] = trial.add(order, **lowest)
+            known[order] = lowest
         else:
-            more[order] = trial.add(order, inner=measure_inner_rounding(trial, order))
-    return trial.look(more), tuple(map(str, (*ours, *theirs)))
+            known[order] = {"inner": measure_inner_rounding(trial, order)}
+    return trial.learn(known), tuple(map(str, (*ours, *theirs)))
 
 
 def find_jax_casts(trial: Trial) -> tuple[Cast, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import textwrap
@@ -15,7 +16,8 @@ import numpy as np
 from comparisons._case import DType, Order, ParityCase, check_dtype, check_orders
 from comparisons._environment import describe_environment
 from comparisons._inquiry import inquire
-from comparisons._results import CaseResult, LeafResult
+from comparisons._power import measure_power, plant_defects
+from comparisons._results import CaseResult, LeafResult, PlantedDefect
 from comparisons._trial import Trial
 from comparisons.report import Report
 
@@ -164,9 +166,29 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
     check_dtype("compare", dtype)
     start = time.perf_counter()
     with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
-        leaves, casts = inquire(Trial(case, dtype))
-    seconds = time.perf_counter() - start
-    return _describe_case(case, tuple(leaves), dtype, seconds=seconds, casts=casts)
+        findings = inquire(Trial(case, dtype))
+        trial, leaves = findings.trial, findings.leaves
+        powers = {order: measure_power(trial.evidence[order]) for order in case.orders}
+        planted = _plant(trial) if power else ()
+    return _describe_case(
+        case,
+        tuple(
+            dataclasses.replace(leaf, power=powers.get(leaf.quantity, {}).get(leaf.path))
+            for leaf in leaves
+        ),
+        dtype,
+        casts=findings.casts,
+        planted=planted,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _plant(trial: Trial) -> tuple[PlantedDefect, ...]:
+    from comparisons._backends import jax
+
+    with jax.session(trial.dtype):
+        arguments = jax.from_numpy(trial.inputs)
+    return plant_defects(trial.case, arguments, lambda case: trial.change(case).judge())
 
 
 def _describe_case(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import Any
 
@@ -13,7 +12,6 @@ from comparisons._referee import Evidence, Probe, judge
 from comparisons._results import LeafResult
 from comparisons._seeds import Seeds
 from comparisons._tolerance import PROBES
-from comparisons._trees import Leaves
 from comparisons._verdict import Verdict
 
 Inputs = tuple[Any, ...]
@@ -28,6 +26,7 @@ class Trial:
         inputs: The prepared numbers.
         wide: The same numbers at float64.
         orders: What is run: the case's orders, and the value in any case.
+        known: What was found inside both programs, by quantity: further fields of the evidence.
     """
 
     def __init__(self, case: ParityCase, dtype: DType) -> None:
@@ -36,6 +35,7 @@ class Trial:
         self.inputs = prepare_inputs(case.inputs, dtype)
         self.wide = widen(self.inputs)
         self.orders: tuple[Order, ...] = tuple(dict.fromkeys(("value", *case.orders)))
+        self.known: dict[Order, dict[str, Any]] = {}
 
     def run(
         self,
@@ -109,6 +109,7 @@ class Trial:
                 probes=tuple(Probe(near[order], far[order]) for near, far in self.probes),
                 jax_again=ours_again[order],
                 torch_again=theirs_again[order],
+                **self.known.get(order, {}),
             )
             for order in self.orders
         }
@@ -131,25 +132,21 @@ class Trial:
         return leaves
 
     def change(self, case: ParityCase) -> Trial:
-        """A trial of a changed case, which takes over the runs of what has not changed."""
+        """A trial of a changed case, which takes over what is known of what has not changed."""
         trial = Trial(case, self.dtype)
         if case.inputs is self.case.inputs and case.orders == self.case.orders:
-            trial.inputs, trial.wide = self.inputs, self.wide
+            trial.inputs, trial.wide, trial.known = self.inputs, self.wide, self.known
             if case.torch is self.case.torch:
                 trial.torch_runs, trial.probes = self.torch_runs, self.probes
             if case.jax is self.case.jax:
                 trial.jax_runs = self.jax_runs
         return trial
 
-    def look(self, evidence: dict[Order, Evidence]) -> Trial:
-        """The same trial with more evidence."""
+    def learn(self, known: dict[Order, dict[str, Any]]) -> Trial:
+        """The same trial with more known."""
         trial = self.change(self.case)
-        trial.evidence = {**self.evidence, **evidence}
+        trial.known = {**self.known, **known}
         return trial
-
-    def add(self, order: Order, **more: Any) -> Evidence:
-        """The evidence of one quantity with more known."""
-        return dataclasses.replace(self.evidence[order], **more)
 
     def run_both(
         self, inputs: Inputs, orders: tuple[Order, ...] | None = None
@@ -161,10 +158,6 @@ class Trial:
             self.run(jax, inputs, float64=True, orders=orders),
             self.run(torch, inputs, float64=True, orders=orders),
         )
-
-    def find_float64(self) -> tuple[dict[Order, Leaves], dict[Order, Leaves]]:
-        """The float64 results of both sides."""
-        return self.jax_runs[1], self.torch_runs[1]
 
 
 def _explain_empty(order: Order) -> str:
