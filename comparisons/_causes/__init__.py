@@ -1,12 +1,12 @@
 """Known causes of a disagreement: a catalogue, and a search that tries what it recognises.
 
-    _known.py       what an entry is made of, and the ways to substitute
-    _search.py      find_causes
-    _patch.py       other functions in place of JAX's public ones, at the user's calls
-    _references.py  where the user's program refers to them
-    _rewrite.py     other equations in the program that a function traces to
-    _ends.py        other inputs, other outputs
-    catalogue/      the entries, by topic
+_known.py       what an entry is made of, and the ways to substitute
+_search.py      find_causes
+_patch.py       other functions in place of JAX's public ones, at the user's calls
+_references.py  where the user's program refers to them
+_rewrite.py     other equations in the program that a function traces to
+_ends.py        other inputs, other outputs
+catalogue/      the entries, by topic
 """
 
 from __future__ import annotations

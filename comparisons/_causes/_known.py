@@ -179,9 +179,7 @@ class Calls:
                 where = site or (sites[0] if len(sites) == 1 else None)
                 yield self._try(scene, option, site, where)
 
-    def _try(
-        self, scene: Scene, option: Details, site: str | None, where: str | None
-    ) -> Attempt:
+    def _try(self, scene: Scene, option: Details, site: str | None, where: str | None) -> Attempt:
         def replace(call: Call) -> Any:
             if not is_meant(self, call) or (site and call.site != site):
                 return call.again()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.core import ShapedArray
 
 from comparisons._causes._references import References, Setter
 
@@ -215,16 +216,14 @@ def _patched(patched: Patched, use: _Use) -> Generator[Callable[..., Any]]:
             place(original)
 
 
-def _find_methods(
-    target: str, replace: Replace, use: _Use
-) -> Generator[tuple[Setter, Any, Any]]:
+def _find_methods(target: str, replace: Replace, use: _Use) -> Generator[tuple[Setter, Any, Any]]:
     """Where arrays and tracers have the function as a method; nothing where JAX changed that."""
     name = METHODS.get(target)
     if name is None:
         return
     tracers = f"_{name.strip('_')}" if name.startswith("__") else name
-    for cls, attribute in ((_array_type(), name), (jax.core.ShapedArray, tracers)):
-        old = vars(cls).get(attribute)
+    for cls, attribute in ((_array_type(), name), (ShapedArray, tracers)):
+        old: Any = vars(cls).get(attribute)
         place = functools.partial(setattr, cls, attribute)
         if isinstance(old, property):  # an array's .imag
             yield place, old, property(_as_method(old.fget, replace, use))

@@ -72,11 +72,7 @@ class References:
         elif isinstance(value, types.MethodType):
             yield from ((value.__self__, _ignore), (value.__func__, _ignore))
         elif isinstance(value, functools.partial):
-            yield value.func, lambda new: value.__setstate__((new, *value.__reduce__()[2][1:]))
-            yield value.args, lambda new: value.__setstate__(
-                (value.func, new, value.keywords, vars(value))
-            )
-            yield value.keywords, _ignore
+            yield from _look_into_partial(value)
         elif isinstance(value, dict):
             yield from ((item, _set_item(value, key)) for key, item in list(value.items()))
         elif isinstance(value, list):
@@ -122,6 +118,18 @@ class References:
         for name in _find_names(function.__code__):
             if name in function.__globals__:
                 yield function.__globals__[name], _set_item(function.__globals__, name)
+
+
+def _look_into_partial(value: Any) -> Iterator[tuple[Any, Setter]]:
+    """Its parts are read-only, but it can be given another state, as unpickling does."""
+
+    def set_function(new: Any) -> None:
+        value.__setstate__((new, value.args, value.keywords, vars(value)))
+
+    def set_args(new: Any) -> None:
+        value.__setstate__((value.func, new, value.keywords, vars(value)))
+
+    yield from ((value.func, set_function), (value.args, set_args), (value.keywords, _ignore))
 
 
 def _look_into_instance(value: Any) -> Iterator[tuple[Any, Setter]]:

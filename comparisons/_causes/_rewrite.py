@@ -162,6 +162,7 @@ class _Evaluation:
 
 
 def _read_literal(atom: Any) -> float | None:
-    if not isinstance(atom, Literal) or not jnp.issubdtype(atom.aval.dtype, jnp.floating):
+    if not isinstance(atom, Literal):
         return None
-    return float(atom.val)
+    value: Any = atom.val
+    return float(value) if jnp.issubdtype(jnp.result_type(value), jnp.floating) else None

@@ -145,8 +145,7 @@ class _Search:
         return {
             key
             for key, before in self.before.items()
-            if leaves[key].verdict in _CLOSED
-            and _RANK[leaves[key].verdict] > _RANK[before.verdict]
+            if leaves[key].verdict in _CLOSED and _RANK[leaves[key].verdict] > _RANK[before.verdict]
         }
 
 

@@ -54,8 +54,9 @@ def _std(call: Call) -> Any:
 
 
 def _is_plain_norm(call: Call) -> bool:
-    return call.get("ord") in (None, 2) and (call.x.ndim == 1 or call.get("ord") is None or
-                                             isinstance(call.get("axis"), int))
+    return call.get("ord") in (None, 2) and (
+        call.x.ndim == 1 or call.get("ord") is None or isinstance(call.get("axis"), int)
+    )
 
 
 def _take_first(call: Call) -> Any:
@@ -105,7 +106,9 @@ KINKS: tuple[Known, ...] = (
         fix="Write jax.nn.relu(x) for jnp.maximum(x, 0).",
         source="https://github.com/jax-ml/jax/issues/37821",
         kind="convention",
-        how=Calls(("jax.numpy.maximum",), lambda call: jnp.where(call.x > call.args[1], *call.args)),
+        how=Calls(
+            ("jax.numpy.maximum",), lambda call: jnp.where(call.x > call.args[1], *call.args)
+        ),
     ),
     Known(
         name="clamp-by-maximum",

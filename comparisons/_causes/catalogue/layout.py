@@ -121,7 +121,9 @@ def _is_flattening(call: Call) -> bool:
 
 def _pads_unevenly(call: Call) -> bool:
     padding = call.get("padding")
-    return isinstance(padding, str) or any(low != high for low, high in padding)
+    if isinstance(padding, str):
+        return padding in ("SAME", "SAME_LOWER")
+    return any(low != high for low, high in padding)
 
 
 def _pad_as_torch(call: Call, padding: Any) -> Any:
@@ -154,7 +156,7 @@ def _flip_kernel(call: Call) -> Any:
 
 
 def _resize_nearest(call: Call) -> Any:
-    """torch's "nearest": the pixel at the floor of the scaled index."""
+    """Torch's "nearest": the pixel at the floor of the scaled index."""
     image = call.x
     for axis, length in enumerate(call.get("shape")):
         if length != image.shape[axis]:
@@ -211,6 +213,7 @@ LAYOUT: tuple[Known, ...] = (
         how=Calls(
             ("jax.lax.conv_general_dilated", "jax.lax.conv"),
             _pad_as_torch,
+            when=lambda call: not _pads_unevenly(call),
             options=({"padding": 1}, {"padding": 0}, {"padding": 2}, {"padding": 3}),
         ),
     ),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from comparisons._causes._known import Details, Known, Program, Scene
 from comparisons._causes._rewrite import Rule, Step
@@ -53,9 +54,11 @@ def _find_epsilons(scene: Scene) -> list[float]:
 
 
 def _choose_default(scene: Scene) -> list[Details]:
-    return [{"old": 1e-6, "new": 1e-5}] if any(
-        is_close(found, 1e-6) for found in _find_epsilons(scene)
-    ) else []
+    return (
+        [{"old": 1e-6, "new": 1e-5}]
+        if any(is_close(found, 1e-6) for found in _find_epsilons(scene))
+        else []
+    )
 
 
 def _choose_epsilon(scene: Scene) -> list[Details]:
@@ -133,13 +136,23 @@ def _is_bare_root(step: Step) -> bool:
 
 
 def _choose_missing(scene: Scene) -> list[Details]:
-    if not any(map(_is_bare_root, scene.steps)):
+    clips = scene.sites.get("clip-norm-epsilon") or any(map(divides_by_norm, scene.steps))
+    if clips or not any(map(_is_bare_root, scene.steps)):  # clipping has an entry of its own
         return []
     return [
         {"new": new, "where": where, "inside": where == "under the root"}
         for where in ("under the root", "beside the root")
         for new in (1e-5, 1e-6, 1e-8, 1e-12)
     ]
+
+
+def divides_by_norm(step: Step) -> bool:
+    """Whether a number is divided by a root that is one number, as in clipping by a norm."""
+    if step.name != "div":
+        return False
+    below = step.makers[1]
+    scalars = all(np.shape(value) == () for value in step.values)
+    return scalars and below is not None and below.name == "sqrt"
 
 
 def _add_epsilon(new: float, where: str, inside: bool) -> Rule:

@@ -10,15 +10,15 @@ import optax
 
 from comparisons._causes._known import AnyOf, Calls, Known, Program, Scene
 from comparisons._causes._patch import Call
-from comparisons._causes._rewrite import Rule, Step
-from comparisons._causes.catalogue.norms import replace_literals
+from comparisons._causes._rewrite import Rule
+from comparisons._causes.catalogue.norms import divides_by_norm, replace_literals
 
 _DECAYS = tuple({"decay": decay} for decay in (1e-2, 1e-4, 1e-3, 5e-4, 0.1))
 _TORCH = "https://docs.pytorch.org/docs/stable/generated/torch"
 
 
 def _decay_as_gradient(call: Call) -> Any:
-    """adamw's numbers, with the decay added to the gradients."""
+    """Adamw's numbers, with the decay added to the gradients."""
     names = ("b1", "b2", "eps", "eps_root", "mu_dtype", "nesterov")
     adam = optax.adam(call.get("learning_rate"), **{name: call.get(name) for name in names})
     return optax.chain(optax.add_decayed_weights(call.get("weight_decay"), call.get("mask")), adam)
@@ -34,9 +34,9 @@ def _adagrad(call: Call) -> Any:
     def init(params: Any) -> _Summed:
         return _Summed(jax.tree.map(jnp.zeros_like, params))
 
-    def update(grads: Any, state: _Summed, params: Any = None) -> tuple[Any, _Summed]:
-        squares = jax.tree.map(lambda total, g: total + g * g, state.squares, grads)
-        scaled = jax.tree.map(lambda g, total: g / (jnp.sqrt(total) + 1e-10), grads, squares)
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        squares = jax.tree.map(lambda total, g: total + g * g, state.squares, updates)
+        scaled = jax.tree.map(lambda g, total: g / (jnp.sqrt(total) + 1e-10), updates, squares)
         return scaled, _Summed(squares)
 
     scale = optax.scale_by_learning_rate(call.get("learning_rate"))
@@ -47,28 +47,19 @@ def _clip_by_norm(call: Call) -> Any:
     """torch.nn.utils.clip_grad_norm_: divides by the norm + 1e-6."""
     greatest = call.get("max_norm")
 
-    def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
-        factor = jnp.minimum(1.0, greatest / (optax.global_norm(grads) + 1e-6))
-        return jax.tree.map(lambda g: g * factor, grads), state
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        factor = jnp.minimum(1.0, greatest / (optax.tree.norm(updates) + 1e-6))
+        return jax.tree.map(lambda g: g * factor, updates), state
 
     return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
-def _divides_by_root(step: Step) -> bool:
-    if step.name != "div":
-        return False
-    below = step.makers[1]
-    return below is not None and below.name == "sqrt" and jnp.shape(step.values[1]) == ()
-
-
 def _lengthen_norm() -> Rule:
-    return lambda step: (
-        step.values[0] / (step.values[1] + 1e-6) if _divides_by_root(step) else None
-    )
+    return lambda step: step.values[0] / (step.values[1] + 1e-6) if divides_by_norm(step) else None
 
 
 def _find_norm(scene: Scene) -> list[dict[str, Any]]:
-    return [{}] if any(map(_divides_by_root, scene.steps)) else []
+    return [{}] if any(map(divides_by_norm, scene.steps)) else []
 
 
 def _find_adamw_decay(scene: Scene) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from comparisons._causes._known import Calls, Known, Program, Scene, Setting
+from comparisons._causes._known import Known, Program, Scene, Setting
 from comparisons._causes._rewrite import Rule, Step
 
 _NARROW = ("float32", "bfloat16", "float16")
@@ -21,8 +21,7 @@ def _casts_down(step: Step) -> bool:
 
 
 def _cast_none() -> Rule:
-    """Floating operands stay what they are; the program was traced with the cast, so what meets
-    the wider result is widened, too."""
+    """Leaves floating operands as they are, and widens what meets them: it was traced narrower."""
 
     def rule(step: Step) -> Any:
         if _casts_down(step) and jnp.issubdtype(jnp.result_type(step.values[0]), jnp.floating):
@@ -77,17 +76,5 @@ PRECISION: tuple[Known, ...] = (
         source="https://github.com/jax-ml/jax/issues/14022",
         kind="convention",
         how=Setting(lambda: jax.default_matmul_precision("highest"), _multiplies),
-    ),
-    Known(
-        name="matmul-precision-given",
-        title="The JAX side asks for less than full precision in a matrix product.",
-        fix='Write precision="highest".',
-        source="https://github.com/jax-ml/jax/issues/9973",
-        kind="mistake",
-        how=Calls(
-            tuple(f"jax.numpy.{name}" for name in ("matmul", "dot", "einsum", "tensordot")),
-            lambda call: call.again(precision="highest", preferred_element_type=None),
-            when=lambda call: call.get("precision") is not None,
-        ),
     ),
 )
