@@ -1,0 +1,30 @@
+"""The catalogue: one entry per known cause, by topic.
+
+Entries that are likelier come first within a file, and the files in the order in which they are
+tried: what a framework's function does before what may be wrong with the inputs and outputs.
+"""
+
+from __future__ import annotations
+
+from comparisons._causes._known import Known
+from comparisons._causes.catalogue.activations import ACTIVATIONS
+from comparisons._causes.catalogue.kinks import KINKS
+from comparisons._causes.catalogue.layout import LAYOUT
+from comparisons._causes.catalogue.losses import LOSSES
+from comparisons._causes.catalogue.norms import NORMS
+from comparisons._causes.catalogue.optimizers import OPTIMIZERS
+from comparisons._causes.catalogue.precision import PRECISION
+from comparisons._causes.catalogue.reductions import REDUCTIONS
+
+TOPICS: dict[str, tuple[Known, ...]] = {
+    "Activations": ACTIVATIONS,
+    "Reductions": REDUCTIONS,
+    "Norms": NORMS,
+    "Losses": LOSSES,
+    "Optimizers": OPTIMIZERS,
+    "Layout": LAYOUT,
+    "Kinks": KINKS,
+    "Precision": PRECISION,
+}
+
+CATALOGUE: tuple[Known, ...] = tuple(known for topic in TOPICS.values() for known in topic)

@@ -1,0 +1,182 @@
+"""Points where a function has no derivative, or none that is finite, and a framework chose one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from comparisons._causes._known import Calls, Known, Scene
+from comparisons._causes._patch import Call
+
+_AUTOGRAD = "https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions"
+
+
+def _abs(call: Call) -> Any:
+    return call.x * jax.lax.stop_gradient(jnp.sign(call.x))
+
+
+def _clip(call: Call) -> Any:
+    low, high = call.get("min"), call.get("max")
+    return _hold(call.x, low, high)
+
+
+def _clamp(call: Call) -> Any:
+    low, x, high = call.args
+    return _hold(x, low, high)
+
+
+def _hold(x: Any, low: Any, high: Any) -> Any:
+    x = x if low is None else jnp.where(x < low, low, x)
+    return x if high is None else jnp.where(x > high, high, x)
+
+
+def _leaky_relu(call: Call) -> Any:
+    return jnp.where(call.x > 0, call.x, call.get("negative_slope") * call.x)
+
+
+def _norm(call: Call) -> Any:
+    axis, keep = call.get("axis"), call.get("keepdims")
+    return _root(jnp.sum(jnp.square(call.x), axis=axis, keepdims=bool(keep)))
+
+
+def _root(square: Any) -> Any:
+    """The square root, with derivative 0 at 0."""
+    zero = square == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, square)))
+
+
+def _std(call: Call) -> Any:
+    names = ("axis", "ddof", "keepdims", "correction", "where")
+    given = {name: call.get(name) for name in names if call.get(name) is not None}
+    return _root(jnp.var(call.x, **given))
+
+
+def _is_plain_norm(call: Call) -> bool:
+    return call.get("ord") in (None, 2) and (
+        call.x.ndim == 1 or call.get("ord") is None or isinstance(call.get("axis"), int)
+    )
+
+
+def _take_first(call: Call) -> Any:
+    """The first of the greatest alone has a gradient."""
+    axis, keep = call.get("axis"), call.get("keepdims")
+    at = call.original.__name__.replace("max", "argmax").replace("min", "argmin").strip("_")
+    index = getattr(jnp, at)(call.x, axis=axis, keepdims=True)
+    found = jnp.take_along_axis(call.x, index, axis=axis)
+    return found if keep else jnp.squeeze(found, axis)
+
+
+def _arctan2(call: Call) -> Any:
+    y, x = jnp.broadcast_arrays(*call.args)
+    origin = (x == 0) & (y == 0)
+    return jnp.where(origin, 0.0, call.again(jnp.where(origin, 0.0, y), jnp.where(origin, 1.0, x)))
+
+
+KINKS: tuple[Known, ...] = (
+    Known(
+        name="abs-at-zero",
+        title="The derivative of abs at 0 is 1 in JAX, 0 in PyTorch.",
+        fix="Write x * jax.lax.stop_gradient(jnp.sign(x)) for jnp.abs(x).",
+        source="https://github.com/jax-ml/jax/issues/37820",
+        kind="convention",
+        how=Calls(("jax.numpy.abs", "jax.numpy.absolute", "jax.numpy.fabs"), _abs),
+    ),
+    Known(
+        name="clip-at-bound",
+        title="At a bound the derivative of jnp.clip is 1/2 and that of jax.lax.clamp 0; PyTorch's "
+        "clamp has 1.",
+        fix="Write jnp.where(x < low, low, jnp.where(x > high, high, x)).",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.clamp.html",
+        kind="convention",
+        how=Calls(("jax.numpy.clip",), _clip),
+    ),
+    Known(
+        name="clamp-at-bound",
+        title="At a bound the derivative of jax.lax.clamp is 0, that of PyTorch's clamp 1.",
+        fix="Write jnp.where(x < low, low, jnp.where(x > high, high, x)).",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.clamp.html",
+        kind="convention",
+        how=Calls(("jax.lax.clamp",), _clamp),
+    ),
+    Known(
+        name="relu-by-maximum",
+        title="At a tie the derivative of jnp.maximum is 1/2; PyTorch's relu has 0.",
+        fix="Write jax.nn.relu(x) for jnp.maximum(x, 0).",
+        source="https://github.com/jax-ml/jax/issues/37821",
+        kind="convention",
+        how=Calls(
+            ("jax.numpy.maximum",), lambda call: jnp.where(call.x > call.args[1], *call.args)
+        ),
+    ),
+    Known(
+        name="clamp-by-maximum",
+        title="At a tie the derivative of jnp.maximum is 1/2; PyTorch's clamp has 1.",
+        fix="Write jnp.where(x >= low, x, low) for jnp.maximum(x, low).",
+        source=_AUTOGRAD,
+        kind="convention",
+        how=Calls(
+            ("jax.numpy.maximum",), lambda call: jnp.where(call.x >= call.args[1], *call.args)
+        ),
+    ),
+    Known(
+        name="leaky-relu-at-zero",
+        title="The derivative of leaky_relu at 0 is 1 in JAX, the negative slope in PyTorch.",
+        fix="Write jnp.where(x > 0, x, negative_slope * x).",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html",
+        kind="convention",
+        how=Calls(("jax.nn.leaky_relu",), _leaky_relu),
+    ),
+    Known(
+        name="hard-tanh-at-bound",
+        title="The derivative of hard_tanh at -1 and 1 is 1 in JAX, 0 in PyTorch.",
+        fix="Write jnp.where(jnp.abs(x) < 1, x, jnp.sign(x)).",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html",
+        kind="convention",
+        how=Calls(
+            ("jax.nn.hard_tanh",),
+            lambda call: jnp.where(jnp.abs(call.x) < 1, call.x, jnp.sign(call.x)),
+        ),
+    ),
+    Known(
+        name="norm-at-zero",
+        title="The derivative of a norm at 0 is NaN in JAX, 0 in PyTorch.",
+        fix="Write optax.safe_norm(x, 0.0), or keep zero vectors out of jnp.linalg.norm.",
+        source="https://github.com/jax-ml/jax/issues/2377",
+        kind="convention",
+        how=Calls(
+            ("jax.numpy.linalg.norm",), _norm, when=_is_plain_norm, suits=Scene.has_nan_in_jax_alone
+        ),
+    ),
+    Known(
+        name="std-at-constant",
+        title="The derivative of the standard deviation of equal values is NaN in JAX, 0 in "
+        "PyTorch.",
+        fix="Write v = jnp.var(x, ddof=1), then "
+        "jnp.where(v > 0, jnp.sqrt(jnp.where(v > 0, v, 1)), 0).",
+        source="https://github.com/jax-ml/jax/issues/3058",
+        kind="convention",
+        how=Calls(("jax.numpy.std",), _std, suits=Scene.has_nan_in_jax_alone),
+    ),
+    Known(
+        name="max-ties",
+        title="Ties share the gradient of jnp.max evenly; torch.max(x, dim) gives it to one.",
+        fix="Write jnp.take_along_axis(x, jnp.argmax(x, axis, keepdims=True), axis).",
+        source="https://docs.pytorch.org/docs/stable/generated/torch.max.html",
+        kind="convention",
+        how=Calls(
+            ("jax.numpy.max", "jax.numpy.min"),
+            _take_first,
+            when=lambda call: isinstance(call.get("axis"), int),
+        ),
+    ),
+    Known(
+        name="arctan2-at-origin",
+        title="The derivative of arctan2 at (0, 0) is NaN in JAX, 0 in PyTorch.",
+        fix="Put a point other than the origin under arctan2, with jnp.where before and after it.",
+        source="https://github.com/jax-ml/jax/issues/3058",
+        kind="convention",
+        how=Calls(("jax.numpy.arctan2",), _arctan2, suits=Scene.has_nan_in_jax_alone),
+    ),
+)
