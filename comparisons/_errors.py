@@ -81,10 +81,12 @@ def _find_place(
         return f"{inner}, called from {outer}" if other_file else inner
     if side is None:
         last = traceback.extract_tb(error.__traceback__)[-1:]
-        return "".join(f"{f.filename}, line {f.lineno}, in {f.name}" for f in last) or "no traceback"
+        return (
+            "".join(f"{f.filename}, line {f.lineno}, in {f.name}" for f in last) or "no traceback"
+        )
     # Raised outside of the function: what it returned cannot be used, or not be differentiated.
     code = find_code(functions[0])
-    if code is None or _is_library_file(code.co_filename):
+    if code is None or is_library_file(code.co_filename):
         return getattr(functions[0], "__name__", type(functions[0]).__name__)
     where = f"{code.co_filename}, line {code.co_firstlineno}, {code.co_name}"
     return f"{where}: in what it returns, or the derivative of it"
@@ -129,10 +131,11 @@ def _is_internal(frame: FrameType) -> bool:
 
 
 def _is_library(frame: FrameType) -> bool:
-    return _is_library_file(frame.f_code.co_filename)
+    return is_library_file(frame.f_code.co_filename)
 
 
-def _is_library_file(filename: str) -> bool:
+def is_library_file(filename: str) -> bool:
+    """Whether a file of code is the standard library's, or installed: not the user's own."""
     if filename.startswith("<"):  # generated code, but for what was typed into an interpreter
         return not filename.startswith(("<stdin", "<ipython"))
     path = Path(filename)

@@ -100,7 +100,9 @@ def test_cases_and_leaves_that_come_and_go():
     bad = change_leaf(verdict=Verdict.MISMATCH)
     other = change_leaf(path="y")
     assert tell(diff((CASE,), (CASE, change_case(name="b"))))[0] == "changed  b: is new: AGREES"
-    assert tell(diff((CASE,), (CASE, change_case(bad, name="b"))))[0] == "worse  b: is new: MISMATCH"
+    assert (
+        tell(diff((CASE,), (CASE, change_case(bad, name="b"))))[0] == "worse  b: is new: MISMATCH"
+    )
     gone = diff((CASE, change_case(name="b")), (CASE,))
     assert tell(gone)[0] == "worse  b: is not compared any more (was AGREES)"
     assert not diff((CASE, change_case(bad, name="b")), (CASE,)).worse

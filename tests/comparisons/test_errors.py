@@ -17,7 +17,7 @@ from comparisons._errors import explain_error, find_code
 from comparisons._runner import run_case
 
 
-def explain(jax_fn=jnp.sin, torch_fn=torch.sin, inputs=(np.ones(3),), **more):
+def explain(jax_fn=jnp.sin, torch_fn=torch.sin, inputs=(3.0,), **more):
     case = ParityCase(name="a", title="", jax=jax_fn, torch=torch_fn, inputs=inputs, **more)
     try:
         run_case(case)
@@ -70,7 +70,18 @@ def logged(fn):
         logged(wrong),
         jax.jit(logged(Wrong())),
     ],
-    ids=["plain", "jit", "vmap", "scan", "partial", "remat", "object", "method", "decorated", "all"],
+    ids=[
+        "plain",
+        "jit",
+        "vmap",
+        "scan",
+        "partial",
+        "remat",
+        "object",
+        "method",
+        "decorated",
+        "all",
+    ],
 )
 def test_through_wrappers_of_jax(fn):
     first, second, *_ = explain(fn, inputs=(np.ones((2, 3)),)).splitlines()
@@ -176,7 +187,7 @@ def test_a_module_that_the_users_file_imports(tmp_path, monkeypatch):
 
 def test_a_function_that_is_installed_is_the_users_own(monkeypatch):
     """As if this file were in site-packages."""
-    monkeypatch.setattr("comparisons._errors._is_library_file", lambda name: True)
+    monkeypatch.setattr("comparisons._errors.is_library_file", lambda name: True)
     assert here(wrong, 1) in explain(wrong)
 
 

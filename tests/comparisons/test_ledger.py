@@ -249,5 +249,5 @@ def test_entries_in_a_list_can_be_read_but_not_added_to(tmp_path):
 
 
 def test_a_ledger_that_is_not_there():
-    with pytest.raises(LedgerError, match="cannot read the ledger 'nowhere.toml': No such file"):
+    with pytest.raises(LedgerError, match=r"the ledger 'nowhere\.toml': No such file"):
         read_ledger(Path("nowhere.toml"))
