@@ -55,9 +55,9 @@ def find_tolerances(leaf: LeafResult) -> Tolerances | None:
         known = math.isfinite(leaf.max_abs)
         return Tolerances(None, _round_up(leaf.max_abs) if known else None, False)
 
-    def passes(**tolerance: float) -> bool:
+    def passes(rtol: float, atol: float) -> bool:
         try:
-            np.testing.assert_allclose(jax, torch, **{"rtol": 0.0, "atol": 0.0, **tolerance})
+            np.testing.assert_allclose(jax, torch, rtol=rtol, atol=atol)
         except AssertionError:
             return False
         return True
@@ -67,8 +67,8 @@ def find_tolerances(leaf: LeafResult) -> Tolerances | None:
         gap = np.abs(jax.astype(kind) - torch.astype(kind))
         relative = gap / np.abs(torch.astype(kind))
         return Tolerances(
-            _search(relative, lambda value: passes(rtol=value)),
-            _search(gap, lambda value: passes(atol=value)),
+            _search(relative, lambda value: passes(value, 0.0)),
+            _search(gap, lambda value: passes(0.0, value)),
             True,
         )
 

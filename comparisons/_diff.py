@@ -215,7 +215,7 @@ def _diff_leaf(old: LeafResult, new: LeafResult) -> Iterator[tuple[Kind, str, st
         yield "changed", "shape", f"{old.dtype}{list(old.shape)}", f"{new.dtype}{list(new.shape)}"
     causes = [", ".join(cause.name for cause in leaf.causes) for leaf in (old, new)]
     if causes[0] != causes[1]:
-        yield "changed", "cause", *causes
+        yield "changed", "cause", causes[0], causes[1]
     if old.power is not None and new.power is not None and _times(old.power, new.power) >= MOVED**2:
         yield "changed", "power", f"{old.power:.0e}", f"{new.power:.0e}"
 

@@ -63,7 +63,10 @@ def find_code(fn: Callable[..., Any]) -> CodeType | None:
             bottom = wrapped
         else:
             break
-    own = [bottom, *(getattr(type(bottom), name, None) for name in ("forward", "__call__"))]
+    own: list[Any] = [
+        bottom,
+        *(getattr(type(bottom), name, None) for name in ("forward", "__call__")),
+    ]
     codes = (getattr(inspect.unwrap(getattr(f, "__func__", f)), "__code__", None) for f in own)
     return next((code for code in codes if code is not None), None)
 

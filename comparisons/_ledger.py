@@ -209,7 +209,8 @@ def _decode(table: Any, place: str, path: Path) -> Entry:
     expires = entry.get("expires")
     if expires is not None and type(expires) is not datetime.date:
         raise refuse(f"expires must be a day such as 2027-06-30, without quotes; got {expires!r}")
-    return Entry(**{**entry, "verdict": Verdict(entry["verdict"])}, place=place)
+    verdict = Verdict(entry.pop("verdict"))
+    return Entry(verdict=verdict, place=place, **entry)
 
 
 def _suggest(unknown: str, known: Sequence[str]) -> str:

@@ -61,7 +61,7 @@ def run_with_progress(
                 dtype=dtype,
                 power=power,
                 on_result=lambda result: progress.update(task, advance=1, description=result.name),
-                on_output=lambda name, text: sys.stderr.write(f"{name}:\n{text.rstrip()}\n"),
+                on_output=_print_output,
             )
             return Report(results, describe_environment())
 
@@ -73,3 +73,7 @@ def run_with_progress(
         return run_cases(
             watch(), on_result=lambda result: progress.advance(task), dtype=dtype, power=power
         )
+
+
+def _print_output(name: str, text: str) -> None:
+    sys.stderr.write(f"{name}:\n{text.rstrip()}\n")

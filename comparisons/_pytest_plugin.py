@@ -59,7 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "parity(dtype='float32', orders=('value', 'vjp'), strict=False): defaults of the fixture "
         "`parity` in a test",
     )
-    for name in config.getoption("--parity-report"):
+    for name in config.getoption("--parity-report") or []:
         if Path(name).suffix.lower() not in SUFFIXES:
             raise pytest.UsageError(f"--parity-report: {name!r} must end in {', '.join(SUFFIXES)}")
         if Path(name).is_dir():
@@ -258,7 +258,7 @@ class _Session:
 
     def __init__(self, config: pytest.Config):
         self.config = config
-        self.paths = [Path(name).absolute() for name in config.getoption("--parity-report")]
+        self.paths = [Path(name).absolute() for name in (config.getoption("--parity-report") or [])]
         self.order: dict[str, int] = {}
         self.results: dict[str, tuple[str, CaseResult]] = {}
         self.environment: dict[str, Any] = {}
