@@ -1,19 +1,20 @@
-"""The commands ``run``, ``list`` and ``show``."""
+"""The commands ``run``, ``list``, ``show``, ``diff`` and ``accept``."""
 
 from __future__ import annotations
 
+import shlex
+from datetime import date
+from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from comparisons._case import DType, ParityCase
 from comparisons._discovery import DiscoveryError, find_cases, load_shipped_cases
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from comparisons._case import ParityCase
-    from comparisons.report import Report
+from comparisons._ledger import DEFAULT, LedgerError, apply_ledger, read_ledger, write_ledger
+from comparisons._progress import run_with_progress
+from comparisons.report import Report
 
 PROGRAM = "comparisons"
 FILES = ("index.html", "report.json", "report.md")
@@ -53,20 +54,71 @@ def run(
             show_default=False,
         ),
     ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the report here, as data.", show_default=False),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the report here, as a page.", show_default=False),
+    ] = None,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict",
+            help="Exit 1 for a warning that is not accepted, too, and for a ledger's "
+            "entry without use.",
+        ),
+    ] = False,
+    jobs: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Run in N processes; one that dies costs one case."),
+    ] = 1,
+    dtype: Annotated[
+        DType | None,
+        typer.Option(help="The working dtype. [default: each case's own]", show_default=False),
+    ] = None,
+    power: Annotated[
+        bool, typer.Option(help="Plant defects, to tell the smallest one that would be noticed.")
+    ] = True,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Accept what this file lists (see 'accept'). [default: accept nothing]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Run cases on both frameworks, print the verdicts, and exit 1 if one failed."""
     import rich
 
     cases = find_cases(targets or [])
+    accepted = read_ledger(ledger) if ledger else None
+    paths = {"--json": json, "--html": html}
+    for option, path in paths.items():
+        if path is not None:
+            if path.suffix.lower() != f".{option[2:]}":
+                raise CommandError(f"{option}: {str(path)!r} must end in .{option[2:]}")
+            _prepare_directory(option, path.parent, path)
     if out is not None:
-        _prepare_directory(out)
-    report = _run_with_progress(cases)
+        _prepare_directory("--out", out)
+    report = run_with_progress(targets or [], cases, jobs=jobs, dtype=dtype, power=power)
+    problems: tuple[str, ...] = ()
+    if accepted is not None:
+        found, problems = apply_ledger(report.cases, accepted)
+        report = Report(found, {**report.environment, "ledger": str(accepted.path)})
     rich.print(report)
-    if out is not None:
-        for name in FILES:
-            report.save(out / name)
-        typer.echo("wrote " + ", ".join(str(out / name) for name in FILES))
-    return 0 if report.ok else 1
+    for problem in problems:
+        typer.echo(f"ledger: {problem}")
+    files = [path for path in paths.values() if path]
+    files += [out / name for name in FILES] if out else []
+    for path in files:
+        report.save(path)
+    if files:
+        typer.echo("wrote " + ", ".join(map(str, files)))
+    warned = bool(report.summary["warn"] or problems)
+    return 0 if report.ok and not (strict and warned) else 1
 
 
 @app.command("list")
@@ -101,6 +153,81 @@ def show(
     return 0
 
 
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A.json", help="A stored report.")],
+    after: Annotated[Path, typer.Argument(metavar="B.json", help="The report to hold against it.")],
+    json: Annotated[bool, typer.Option("--json", help="Print data for a machine.")] = False,
+) -> int:
+    """Say what changed between two reports; exit 1 if anything got worse."""
+    from rich.console import Console
+
+    from comparisons._diff import diff_reports
+
+    found = diff_reports(_load_report(before), _load_report(after))
+    if json:
+        typer.echo(dumps(found.to_dict(), indent=2, ensure_ascii=False))
+    else:
+        Console().print(found, soft_wrap=True, highlight=False)
+    return 1 if found.worse else 0
+
+
+@app.command()
+def accept(
+    report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A stored report.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why.")],
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CASE[:LEAF]]...",
+            help="What to accept, e.g. net/loss or net/loss:vjp/0/w. [default: every warning]",
+            show_default=False,
+        ),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM-DD", help="The last day. [default: none]", show_default=False
+        ),
+    ] = None,
+    ledger: Annotated[
+        Path, typer.Option(metavar="FILE", help="The file that the entries are added to.")
+    ] = Path(DEFAULT),
+    also_failures: Annotated[
+        bool, typer.Option("--also-failures", help="Accept verdicts that are failures, too.")
+    ] = False,
+) -> int:
+    """Write results of a report that are no pass, and the reason, into a ledger for 'run'."""
+    from comparisons._accept import AcceptError, choose_entries
+
+    if not reason.strip():
+        raise CommandError("--reason: say why in a few words")
+    try:
+        day = date.fromisoformat(expires) if expires else None
+    except ValueError:
+        raise CommandError(f"--expires: {expires!r} is no day such as 2027-06-30") from None
+    if day and day < date.today():
+        raise CommandError(f"--expires: {day} is over")
+    try:
+        entries = choose_entries(
+            _load_report(report),
+            targets or [],
+            reason=reason.strip(),
+            expires=day,
+            also_failures=also_failures,
+        )
+    except AcceptError as error:
+        raise CommandError(str(error)) from error
+    try:
+        write_ledger(ledger, entries)
+    except OSError as error:
+        raise CommandError(f"--ledger: cannot write {str(ledger)!r}: {error.strerror}") from error
+    for entry in entries:
+        typer.echo(f"accepted  {entry.case}:{entry.leaf}  {entry.verdict}")
+    typer.echo(f"wrote {ledger}; give it to 'run' with --ledger {shlex.quote(str(ledger))}")
+    return 0
+
+
 def run_command(arguments: list[str] | None = None) -> int:
     """Carries out a command line and returns its exit status.
 
@@ -112,36 +239,11 @@ def run_command(arguments: list[str] | None = None) -> int:
     except _UsageError as error:
         text: str = getattr(error, "format_message")()  # noqa: B009 - its type is not exported
         raise CommandError(f"{' '.join(text.split())} (see --help)") from error
-    except DiscoveryError as error:
+    except (DiscoveryError, LedgerError) as error:
         raise CommandError(str(error)) from error
+    if status == 130:  # typer's, for Ctrl-C
+        raise KeyboardInterrupt
     return status if isinstance(status, int) else 0
-
-
-def _run_with_progress(cases: list[ParityCase]) -> Report:
-    """Runs the cases with a bar on a terminal's standard error, and nothing in a pipe."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from comparisons._runner import run_cases
-
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("comparing"),
-        BarColumn(bar_width=24),  # fixed, or it would jump with the length of the names
-        MofNCompleteColumn(),
-        TextColumn("{task.description}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
-        task = progress.add_task("", total=len(cases))
-
-        def watch() -> Iterator[ParityCase]:
-            for case in cases:
-                progress.update(task, description=case.name)
-                yield case
-
-        return run_cases(watch(), on_result=lambda result: progress.advance(task))
 
 
 def _print_sources(case: ParityCase) -> None:
@@ -167,8 +269,6 @@ def _print_sources(case: ParityCase) -> None:
 
 
 def _load_report(path: Path) -> Report:
-    from comparisons.report import Report
-
     try:
         return Report.load(path)
     except FileNotFoundError:
@@ -177,12 +277,15 @@ def _load_report(path: Path) -> Report:
         raise CommandError(" ".join(str(error).split())) from error
 
 
-def _prepare_directory(path: Path) -> None:
+def _prepare_directory(option: str, folder: Path, file: Path | None = None) -> None:
     """Fails before the run, not after it, if the report cannot be written."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        probe = path / ".comparisons-probe"
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".comparisons-probe"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise CommandError(f"--out: cannot write to {str(path)!r}: {error.strerror}") from error
+        path = str(file or folder)
+        raise CommandError(f"{option}: cannot write to {path!r}: {error.strerror}") from error
+    if file is not None and file.is_dir():
+        raise CommandError(f"{option}: {str(file)!r} is a folder")

@@ -58,6 +58,8 @@ def find_by_name(pattern: str) -> list[ParityCase]:
         or case.name.startswith(prefix + "/")
         or fnmatch.fnmatchcase(case.name, pattern)
     ]
+    if not matching and Path(pattern).is_dir():
+        raise DiscoveryError(f"{pattern!r} is a folder; name the Python files in it")
     if not matching:
         names = [case.name for case in cases]
         near = difflib.get_close_matches(pattern, names, n=1, cutoff=0.0)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from comparisons import ParityCase
+from comparisons import ParityCase, Report, Verdict
 from comparisons._cli import CommandError, run_command
 from comparisons._discovery import DiscoveryError, find_cases, load_shipped_cases
+from comparisons._ledger import read_ledger
+from comparisons._results import CaseResult, LeafResult
 from comparisons.cases.tutorial import gradients
 
 CHEAP = "tutorial/gradients/with_cotangent"
@@ -111,7 +113,34 @@ def test_targets(targets, count):
     [
         ([], "Missing command. (see --help)"),
         (["rnu"], "No such command 'rnu'"),
-        (["run", "--jobs", "2"], "No such option: --jobs"),
+        (["run", "--job", "2"], "No such option: --job"),
+        (["run", "--jobs", "0"], "Invalid value for '--jobs': "),
+        (["run", "--dtype", "float64"], "Invalid value for '--dtype': "),
+        (["run", CHEAP, "--json", "a.html"], "--json: 'a.html' must end in .json"),
+        (["run", CHEAP, "--html", "own.py/a.html"], "--html: cannot write to 'own.py/a.html'"),
+        (["run", CHEAP, "--html", "folder.html"], "--html: 'folder.html' is a folder"),
+        (["run", CHEAP, "--ledger", "none.toml"], "cannot read the ledger 'none.toml': No such"),
+        (["run", CHEAP, "--ledger", "broken.toml"], "broken.toml, line 2: case must be a text"),
+        (["run", "folder.html"], "'folder.html' is a folder; name the Python files in it"),
+        (["diff", "a.json"], "Missing argument 'B.json'"),
+        (["diff", "a.json", "b.json"], "there is no file 'a.json'"),
+        (["diff", "good.json", "broken.json"], "broken.json: `Report.from_dict(d)` must be"),
+        (["accept", "good.json"], "Missing option '--reason'"),
+        (["accept", "good.json", "--reason", " "], "--reason: say why in a few words"),
+        (
+            ["accept", "good.json", "--reason", "x", "--expires", "2020-01-31"],
+            "--expires: 2020-01-31 is over",
+        ),
+        (
+            ["accept", "good.json", "--reason", "x", "--expires", "soon"],
+            "--expires: 'soon' is no day such as 2027-06-30",
+        ),
+        (["accept", "good.json", "--reason", "x"], "the report has no warning to accept"),
+        (["accept", "good.json", "nets", "--reason", "x"], "no case 'nets'; the nearest is 'net'"),
+        (
+            ["accept", "good.json", "net:warn", "--reason", "x", "--ledger", "no/where.toml"],
+            "--ledger: cannot write 'no/where.toml': No such file or directory",
+        ),
         (
             ["run", "tutorial/zeroing"],
             "no case matches 'tutorial/zeroing'; the nearest is 'tutorial",
@@ -138,6 +167,13 @@ def test_bad_arguments_are_one_line(arguments, text, own_file, tmp_path, monkeyp
     Path("syntax.py").write_text("x = (\n")
     Path("broken.json").write_text("[]")
     Path("leaves.py").write_text("raise SystemExit(5)\n")
+    Path("broken.toml").write_text("\n[[accepted]]\n")
+    Path("folder.html").mkdir()
+    leaves = [
+        LeafResult(path="", quantity="value", verdict=Verdict.AGREES, reason=""),
+        LeafResult(path="", quantity="warn", verdict=Verdict.CONVENTION, reason="", accepted="y"),
+    ]
+    Report((CaseResult(name="net", title="", leaves=tuple(leaves)),), {}).save("good.json")
     Path("wrong.py").write_text(
         "import comparisons\ncomparisons.ParityCase(name='/', title='', jax=len, torch=len)\n"
     )
@@ -162,6 +198,181 @@ def test_nothing_is_written_where_the_arguments_are_bad(tmp_path):
     with pytest.raises(CommandError):
         run_command(["run", "nothing-like-it", "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+# --- run --strict, --json, --html, --ledger; accept; diff -------------------------------------
+
+
+def stored(tmp_path, *verdicts, name="report.json", **more):
+    """A stored report of one case, a leaf for each verdict."""
+    leaves = tuple(
+        LeafResult(path=str(i), quantity="vjp", verdict=Verdict(verdict), reason="because")
+        for i, verdict in enumerate(verdicts)
+    )
+    path = tmp_path / name
+    Report((CaseResult(name="net: one", title="", leaves=leaves, **more),), {}).save(path)
+    return str(path)
+
+
+def test_a_mismatch_that_is_accepted_passes_until_it_is_over(own_file, tmp_path, capsys):
+    """The whole way: run, accept, run again; then the day passes, and the bug is mended."""
+    report, page = tmp_path / "sub/report.json", tmp_path / "page.html"
+    ledger = tmp_path / "my ledger.toml"
+    assert run_command(["run", str(own_file), "--json", str(report), "--html", str(page)]) == 1
+    assert capsys.readouterr().out.endswith(f"wrote {report}, {page}\n")
+    assert page.read_text().startswith("<!doctype html>")
+
+    given = ["accept", str(report), "own/bad", "--reason", "so it is", "--ledger", str(ledger)]
+    with pytest.raises(CommandError, match="own/bad:value is MISMATCH, a failure: mend it, or"):
+        run_command(given)
+    assert not ledger.exists()
+    assert run_command([*given, "--also-failures"]) == 0
+    assert capsys.readouterr().out == (
+        "accepted  own/bad:value  MISMATCH\n"
+        f"wrote {ledger}; give it to 'run' with --ledger '{ledger}'\n"
+    )
+
+    again = ["run", str(own_file), "--ledger", str(ledger), "--strict", "--json", str(report)]
+    assert run_command(again) == 0
+    stored = json.loads(report.read_text())
+    assert [leaf["accepted"] for case in stored["cases"] for leaf in case["leaves"]] == [
+        None,
+        "so it is",
+    ]
+    assert stored["environment"]["ledger"] == str(ledger)
+    assert run_command(["run", str(own_file)]) == 1, "only if the ledger is given"
+
+    ledger.write_text(ledger.read_text() + "expires = 2020-01-31\n")
+    capsys.readouterr()
+    assert run_command(again) == 1
+    line = f"ledger: {ledger}, line 3: own/bad:value has expired: its last day was 2020-01-31\n"
+    assert line in capsys.readouterr().out
+
+    own_file.write_text(OWN_CASES.replace("torch.cos", "torch.sin"))
+    assert run_command(again) == 1, "an entry without use, with --strict"
+    line = f"ledger: {ledger}, line 3: own/bad:value is not used: the leaf is IDENTICAL now\n"
+    assert line in capsys.readouterr().out
+    again.remove("--strict")
+    assert run_command(again) == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "strict", "status"),
+    [
+        *[("LESS_ACCURATE", False, 0), ("LESS_ACCURATE", True, 1)],
+        *[("AGREES", True, 0), ("MISMATCH", False, 1)],
+    ],
+)
+def test_strict_is_about_warnings(verdict, strict, status, monkeypatch, capsys):
+    def run_nothing(targets, cases, **options):
+        assert options == {"jobs": 1, "dtype": None, "power": True}
+        leaf = LeafResult(path="", quantity="value", verdict=Verdict(verdict), reason="-")
+        return Report((CaseResult(name="a", title="", leaves=(leaf,)),), {})
+
+    monkeypatch.setattr("comparisons._cli.run_with_progress", run_nothing)
+    assert run_command(["run", CHEAP, *["--strict"] * strict]) == status
+
+
+def test_what_run_is_told_reaches_the_runner(monkeypatch):
+    seen = []
+
+    def run_nothing(targets, cases, **options):
+        seen.append((targets, [case.name for case in cases], options))
+        return Report((), {})
+
+    monkeypatch.setattr("comparisons._cli.run_with_progress", run_nothing)
+    run_command(["run", CHEAP, "--jobs", "3", "--dtype", "bfloat16", "--no-power"])
+    assert seen == [([CHEAP], [CHEAP], {"jobs": 3, "dtype": "bfloat16", "power": False})]
+
+
+def test_nothing_is_written_unless_asked(own_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_command(["run", str(own_file)])
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["own.py"]
+
+
+def test_standard_output_is_the_reports(tmp_path, capsys):
+    file = tmp_path / "loud.py"
+    file.write_text(OWN_CASES.replace("torch.cos", "lambda x: print('loud') or torch.sin(x)"))
+    assert run_command(["run", str(file)]) == 0
+    printed = capsys.readouterr()
+    assert "loud" not in printed.out
+    assert "loud\n" in printed.err
+
+
+def read_entries(path):
+    return [(e.case, e.leaf, str(e.verdict)) for e in read_ledger(path).entries]
+
+
+@pytest.mark.parametrize(
+    ("targets", "accepted"),
+    [
+        ([], ["vjp/1 CONVENTION", "vjp/3 NO_SIGNAL"]),
+        (["--also-failures"], ["vjp/1 CONVENTION", "vjp/2 MISMATCH", "vjp/3 NO_SIGNAL"]),
+        (["net: one:vjp/1"], ["vjp/1 CONVENTION"]),
+        (["net: one:vjp 3", "net: one:vjp/1"], ["vjp/3 NO_SIGNAL", "vjp/1 CONVENTION"]),
+        (
+            ["net: one", "--also-failures"],
+            ["vjp/1 CONVENTION", "vjp/2 MISMATCH", "vjp/3 NO_SIGNAL"],
+        ),
+    ],
+    ids=range(5),
+)
+def test_what_accept_accepts(targets, accepted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = stored(tmp_path, "AGREES", "CONVENTION", "MISMATCH", "NO_SIGNAL")
+    assert run_command(["accept", report, *targets, "--reason", "r"]) == 0
+    assert read_entries(Path("parity-ledger.toml")) == [
+        ("net: one", *text.split()) for text in accepted
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (
+            "net: one",
+            "net: one:vjp/2 is MISMATCH, a failure: mend it, or accept",
+        ),
+        ("net: one:vjp/0", "net: one:vjp/0 is AGREES: there is nothing to accept"),
+        ("net: one:vjp", "net: one has no leaf 'vjp'; it has vjp/0, vjp/1, vjp/2"),
+        ("net", "the report has no case 'net'; the nearest is 'net: one'"),
+    ],
+)
+def test_what_accept_refuses(target, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    report = stored(tmp_path, "AGREES", "CONVENTION", "MISMATCH")
+    with pytest.raises(CommandError) as caught:
+        run_command(["accept", report, "net: one:vjp/1", target, "--reason", "r"])
+    assert text in str(caught.value)
+    assert not Path("parity-ledger.toml").exists(), "nothing of it"
+
+
+def test_accept_refuses_an_error_and_a_pass_and_says_that_failures_are_left(tmp_path):
+    for report, text in (
+        (
+            stored(tmp_path, name="e.json", error="raised"),
+            "net: one raised an error, which cannot be accepted",
+        ),
+        (stored(tmp_path, "AGREES"), "net: one passes: there is nothing to accept"),
+    ):
+        with pytest.raises(CommandError, match=text):
+            run_command(["accept", report, "net: one", "--reason", "r"])
+    with pytest.raises(CommandError, match="no warning to accept; failures need --also-failures"):
+        run_command(["accept", stored(tmp_path, "MISMATCH"), "--reason", "r"])
+
+
+def test_diff_prints_what_changed_and_tells_by_its_status(tmp_path, capsys):
+    good = stored(tmp_path, "AGREES", name="good.json")
+    bad = stored(tmp_path, "MISMATCH", name="bad.json")
+    assert run_command(["diff", good, bad]) == 1
+    assert capsys.readouterr().out == (
+        "worse  net: one:vjp/0: AGREES → MISMATCH\nSomething got worse: 1 worse.\n"
+    )
+    assert run_command(["diff", bad, good]) == 0
+    assert "better  net: one:vjp/0: MISMATCH → AGREES\n" in capsys.readouterr().out
+    assert run_command(["diff", good, bad, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["changes"][0]["kind"] == "worse"
 
 
 def test_two_different_cases_of_one_name_are_refused(own_file, tmp_path):

@@ -84,4 +84,8 @@ for script in importlib.metadata.distribution("functional-ad").entry_points:
     assert Path(ours).is_relative_to(tmp_path)
     assert Path(theirs).is_relative_to(tmp_path)
     assert {"schema.json", "template.html.jinja"} <= set(files.split())
-    assert sorted(scripts) == ["comparisons True", "functional-ad-train True"]
+    assert sorted(scripts) == [
+        "comparisons True",
+        "comparisons._pytest_plugin True",
+        "functional-ad-train True",
+    ]
