@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from comparisons._results import LeafResult
+
 ABSENT = "–"
 
 
@@ -59,6 +61,11 @@ def _join_parts(real: str, imag: str) -> str:
 def format_index(index: tuple[int, ...] | None) -> str:
     """An index or a shape as Python writes a tuple; a dash for None."""
     return ABSENT if index is None else str(tuple(index))
+
+
+def name_leaf(leaf: LeafResult) -> str:
+    """Quantity and path of a leaf, as reports name it."""
+    return escape_controls(f"{leaf.quantity} {leaf.path or '(output)'}")
 
 
 def walk_values(values: Any, index: tuple[int, ...] = ()) -> Iterator[tuple[tuple[int, ...], Any]]:

@@ -13,10 +13,12 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from comparisons._verdict import Outcome, Verdict
+from comparisons._verdict import Outcome
+from comparisons.report._bars import draw_histogram
 from comparisons.report._curves import Curves
-from comparisons.report._document import CaseSection, Document
-from comparisons.report._legend import COUNTS_AS, LEAF_COLUMNS, MEANINGS, Column
+from comparisons.report._document import CaseSection, Document, Mark
+from comparisons.report._histogram import Histogram
+from comparisons.report._legend import COUNTS_AS, LEAF_COLUMNS, MEANINGS, REMARKS, Column
 
 LIGHT, DARK = "default", "github-dark"  # both keep 4.5:1 on the page's code background
 SYMBOLS: dict[Outcome, str] = {"fail": "✕", "warn": "!", "pass": "✓"}
@@ -27,8 +29,8 @@ def render_html(document: Document) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"python": _highlight, "curves": _draw}
-    environment.tests["verdict"] = _is_verdict
+    environment.filters |= {"python": _highlight, "curves": _draw, "histogram": _draw_bars}
+    environment.tests["mark"] = _is_mark
     script = _read("report.js")
     # The page's policy lets this script run and no other, and nothing be fetched.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -37,8 +39,9 @@ def render_html(document: Document) -> str:
         groups=_group_sections(document),
         head_groups=_group_columns(LEAF_COLUMNS),
         leaf_columns=LEAF_COLUMNS,
-        meanings=MEANINGS,
+        meanings=[(Mark(v, v.outcome), meaning) for v, meaning in MEANINGS.items()],
         counts_as=COUNTS_AS,
+        remarks=REMARKS,
         symbols=SYMBOLS,
         style=Markup(_read("report.css")),
         light=Markup(_code_style(LIGHT)),
@@ -48,8 +51,8 @@ def render_html(document: Document) -> str:
     )
 
 
-def _is_verdict(value: Any) -> bool:
-    return isinstance(value, Verdict)
+def _is_mark(value: Any) -> bool:
+    return isinstance(value, Mark)
 
 
 def _read(name: str) -> str:
@@ -69,6 +72,10 @@ def _draw(curves: Curves) -> Markup:
     from comparisons.report._plot import draw_curves  # Matplotlib is slow to import
 
     return Markup(draw_curves(curves))
+
+
+def _draw_bars(histogram: Histogram) -> Markup:
+    return Markup(draw_histogram(histogram))
 
 
 def _group_sections(document: Document) -> list[tuple[str, list[tuple[str, CaseSection]]]]:

@@ -33,18 +33,37 @@ MEANINGS: dict[Verdict, str] = {
     Verdict.STRUCTURE: "Tree, shape or dtype differ, a side raised, or there was nothing to "
     "compare.",
     Verdict.NONFINITE: "NaN or infinity in different places.",
-    Verdict.MISMATCH: "The two programs differ at float64 too: this is not rounding.",
-    Verdict.CONVENTION: "They differ only where the function is not smooth, or by a known "
-    "convention.",
-    Verdict.APPROXIMATION: "Two formulas for one function: closer than a mistake, further than "
-    "rounding.",
-    Verdict.LESS_ACCURATE: "float64 agrees, but one side rounds far worse than the other.",
-    Verdict.NO_SIGNAL: "The quantity is below its own rounding noise, so it proves nothing.",
+    Verdict.MISMATCH: "They differ at float64 by more than rounding, where the function is "
+    "smooth, and no known cause closes the gap; or float64 agrees, but one side is grossly off at "
+    "the working dtype.",
+    Verdict.CONVENTION: "They differ only where the function is not smooth, or by a choice that "
+    "the frameworks made differently and that is named as the cause.",
+    Verdict.APPROXIMATION: "They differ at float64 by little, but by more than rounding: two "
+    "formulas for one function.",
+    Verdict.LESS_ACCURATE: "float64 agrees, but at the working dtype one side rounds far worse "
+    "than the other.",
+    Verdict.NO_SIGNAL: "The quantity is below its own rounding noise, so comparing it proves "
+    "nothing.",
     Verdict.AGREES: "float64 agrees, and what differs at the working dtype is rounding.",
     Verdict.IDENTICAL: "Bit for bit the same.",
 }
 
 COUNTS_AS = {"fail": "counts as a failure", "warn": "a warning", "pass": "a pass"}
+
+REMARKS = {
+    "Cause": "A known difference between the frameworks. It was tried: the fix closes the gap.",
+    "Third vote": "Which side is right, by means that are neither's: finite differences, or a "
+    "formula with more digits.",
+    "Accepted": "A person accepted the deviation, with this reason: it counts as a pass.",
+    "Established": "The precision at which the sides were seen to agree, where it is less than "
+    "float64.",
+    "Cast": "Where a side computes at less than the precision that it was run at.",
+    "Vacuous": "What the comparison cannot show with these inputs.",
+    "Power": "The smallest relative error on the JAX side that would be noticed, and which "
+    "mistakes, made on purpose, were.",
+    "Distances": "Elements of a leaf by the representable numbers (ULP) between the two sides, "
+    "each bar twice as far as the one before. Heights are the logarithm of the count.",
+}
 
 _DIFFERENCE = "JAX − PyTorch"
 _REFEREE = "float64"
@@ -54,8 +73,9 @@ LEAF_COLUMNS = (
     Column("leaf", "Path of the leaf in what the function returned.", "code"),
     Column(
         "quantity",
-        "value: what the function returns. vjp: the gradient of an argument, which the path starts "
-        "with, against one fixed cotangent.",
+        "value: what the function returns. jvp: its change along one fixed tangent. vjp: the "
+        "gradient of an argument, which the path starts with, against one fixed cotangent. hvp: "
+        "that gradient's change along the tangent.",
     ),
     Column("verdict", "The verdict on this leaf.", "verdict"),
     Column("shape", "Shape of the leaf; () is a scalar.", "code"),

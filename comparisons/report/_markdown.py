@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from comparisons.report._document import CaseSection, Document, Table
+from comparisons.report._notes import CauseNote
 
 # An underscore within a word is never emphasis, so names stay readable as plain text.
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~#&$]|(?<![^\W_])_|_(?![^\W_])")
@@ -35,16 +36,18 @@ def _render_blocks(document: Document) -> Iterator[str]:
 def _render_section(section: CaseSection) -> Iterator[str]:
     yield f'<a id="{section.anchor}"></a>'
     yield f"### {_escape(section.title or section.name)}"
-    yield f"{_code(section.name)}: **{section.verdict}**"
+    yield f"{_code(section.name)}: **{section.mark}**"
+    for cause in section.causes:
+        yield from _render_cause(cause)
     yield _escape(section.reason)
     if section.error:
         yield _fence(section.error, "text")
+    if section.notes:
+        yield "\n".join(f"- **{note.label}**: {_escape(note.text)}" for note in section.notes)
     if section.note:
         yield _escape(section.note)
-    if section.link:
-        yield f"PyTorch's documentation: <{re.sub('[<>]', '', section.link)}>"
-    elif section.citation:
-        yield f"PyTorch's documentation: {_escape(section.citation)}"
+    if section.citation:
+        yield f"PyTorch's documentation: {_address(section.citation, section.link)}"
     for label, source in (("PyTorch", section.code.torch), ("JAX", section.code.jax)):
         if source:
             yield f"**{label}**"
@@ -52,16 +55,36 @@ def _render_section(section: CaseSection) -> Iterator[str]:
     if section.leaves.rows:
         yield _render_table(section.leaves)
     findings = [
-        f"- {_escape(finding.where)}: **{finding.verdict}**: {_escape(finding.reason)}"
+        f"- {_escape(finding.where)}: **{finding.mark}**: {_escape(finding.reason)}"
         for finding in section.findings
-        if finding.verdict.outcome != "pass"
+        if finding.mark.outcome != "pass"
     ]
     if findings:
         yield "\n".join(findings)
+    histograms = [finding.histogram for finding in section.findings if finding.histogram]
+    if histograms:
+        yield "Distances:"
+        yield "\n".join(
+            f"- {_escape(each.where)}: {_escape(each.summary)}. {_escape(each.description)}"
+            for each in histograms
+        )
     for curves in section.curves:
         yield f"Curve: {_escape(curves.description)}"
     if section.missing_curves:
         yield _escape(section.missing_curves)
+
+
+def _render_cause(cause: CauseNote) -> Iterator[str]:
+    where = f" ({_escape(cause.where)})" if cause.where else ""
+    yield f"**Cause**: {_escape(cause.title)}{where}"
+    yield "**Fix**:"
+    yield _fence(cause.fix, "python")
+    if cause.source:
+        yield f"Source: {_address(cause.source, cause.link)}"
+
+
+def _address(text: str, link: str) -> str:
+    return f"<{re.sub('[<>]', '', link)}>" if link else _escape(text)
 
 
 def _render_table(table: Table, anchors: list[str] | None = None) -> str:
@@ -72,7 +95,7 @@ def _render_table(table: Table, anchors: list[str] | None = None) -> str:
     ]
     for i, row in enumerate(table.rows):
         cells = [
-            _code(cell) if column.kind == "code" else _escape(cell)
+            _code(str(cell)) if column.kind == "code" else _escape(str(cell))
             for column, cell in zip(table.columns, row, strict=True)
         ]
         if anchors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 
 from rich import box
@@ -11,13 +12,17 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from comparisons._verdict import Outcome, Verdict
-from comparisons.report._document import CaseSection, Document
+from comparisons._verdict import Outcome
+from comparisons.report._document import CaseSection, Document, Mark
+from comparisons.report._histogram import Histogram, name_way
+from comparisons.report._table import POWER_COLUMN
 
 STYLES: dict[Outcome, str] = {"fail": "bold red", "warn": "yellow", "pass": "green"}
 WIDTH = 80
+WIDTH_FOR_POWER = 96
 WIDTH_FOR_TITLES = 120
 FINDINGS_SHOWN = 12  # of one case; the files have all
+LEVELS = " ▁▂▃▄▅▆▇█"
 
 
 def render_text(document: Document) -> str:
@@ -49,19 +54,25 @@ class TerminalDocument:
         """The parts of the report, in order."""
         document = self.document
         if document.sections:
-            yield _make_table(document, with_titles=options.max_width >= WIDTH_FOR_TITLES)
+            yield _make_table(document, options.max_width)
             yield Text("")
         for section in document.sections:
-            if section.verdict.outcome != "pass":
+            if section.mark.outcome != "pass":
                 yield from _explain(section)
+            elif any(note.limit for note in section.notes):
+                yield from _qualify(section)
         yield _make_summary(document)
 
 
-def _make_table(document: Document, *, with_titles: bool) -> RichTable:
+def _make_table(document: Document, width: int) -> RichTable:
     table = RichTable(
         box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold"
     )
-    for column in document.overview.columns:
+    with_titles = width >= WIDTH_FOR_TITLES
+    columns = [
+        c for c in document.overview.columns if c != POWER_COLUMN or width >= WIDTH_FOR_POWER
+    ]
+    for column in columns:
         if column.kind == "code":
             table.add_column(column.label, overflow="fold")
         else:
@@ -70,30 +81,78 @@ def _make_table(document: Document, *, with_titles: bool) -> RichTable:
     if with_titles:
         table.add_column("title", overflow="fold")
     for row, section in zip(document.overview.rows, document.sections, strict=True):
-        cells = [_style_verdict(c) if isinstance(c, Verdict) else Text(c) for c in row]
+        cells = [_style_cell(cell) for cell in row[: len(columns)]]
         table.add_row(*cells, *([Text(section.title)] if with_titles else []))
     return table
 
 
-def _style_verdict(verdict: Verdict) -> Text:
-    return Text(str(verdict), style=STYLES[verdict.outcome])
+def _style_cell(cell: str | Mark) -> Text:
+    if isinstance(cell, str):
+        return Text(cell)
+    accepted = " ✓" * (cell.outcome != cell.verdict.outcome)  # the words are beneath the table
+    return Text(f"{cell.verdict}{accepted}", style=STYLES[cell.outcome])
+
+
+def _style_verdict(mark: Mark) -> Text:
+    return Text(str(mark), style=STYLES[mark.outcome])
 
 
 def _explain(section: CaseSection) -> Iterator[RenderableType]:
-    yield Text.assemble(_style_verdict(section.verdict), "  ", (section.name, "bold"))
+    """A case that does not pass: cause and fix, then why, leaf by leaf."""
+    yield _name(section)
+    for cause in section.causes:
+        where = f" ({cause.where})" if cause.where else ""
+        yield _label("Cause", Text(cause.title + where))
+        yield _label("Fix", Text(cause.fix, style="bold"))
     if section.error:
-        yield Padding(Text(section.error), (0, 0, 0, 2), expand=False)
-    found = [f for f in section.findings if f.verdict.outcome != "pass"]
+        yield _indent(Text(section.error))
+    found = [finding for finding in section.findings if finding.mark.outcome != "pass"]
     for finding in found[:FINDINGS_SHOWN]:
-        verdict = (f"{finding.verdict}  ", STYLES[finding.verdict.outcome])
-        own = [] if finding.verdict is section.verdict else [verdict]
+        same = finding.mark == section.mark
+        own = [] if same else [_style_verdict(finding.mark), "  "]
         line = Text.assemble(*own, (finding.where, "bold"), ": ")
-        yield Padding(line + Text(finding.reason), (0, 0, 0, 2), expand=False)
+        yield _indent(line + Text(finding.reason))
+        if finding.histogram:
+            yield _indent(Text(draw_sparkline(finding.histogram), style="dim"), 4)
     if len(found) > FINDINGS_SHOWN:
-        yield Padding(f"and {len(found) - FINDINGS_SHOWN} more leaves", (0, 0, 0, 2), expand=False)
+        yield _indent(Text(f"and {len(found) - FINDINGS_SHOWN} more leaves"))
     if not section.error and not found:
-        yield Padding(Text(section.reason), (0, 0, 0, 2), expand=False)
+        yield _indent(Text(section.reason))
+    for note in section.notes:
+        if note.label != "Power":  # there is no pass to be trusted
+            yield _label(note.label, Text(note.text))
     yield Text("")
+
+
+def _qualify(section: CaseSection) -> Iterator[RenderableType]:
+    """A case that passes, with what its verdict does not tell."""
+    yield _name(section)
+    for note in section.notes:
+        if note.limit:
+            yield _label(note.label, Text(note.text))
+    yield Text("")
+
+
+def draw_sparkline(histogram: Histogram) -> str:
+    """A histogram in one line; heights are by the logarithm of the count."""
+    total = sum(histogram.counts) + histogram.lone
+    bars = "".join(
+        LEVELS[1 + round((len(LEVELS) - 2) * math.log(count) / math.log(total))] if count else " "
+        for count in histogram.counts
+    )
+    return f"0 {bars} {name_way(len(histogram.counts) - 1)} ULP: {histogram.summary}"
+
+
+def _name(section: CaseSection) -> Text:
+    return Text.assemble(_style_verdict(section.mark), "  ", (section.name, "bold"))
+
+
+def _indent(text: Text, columns: int = 2) -> RenderableType:
+    return Padding(text, (0, 0, 0, columns), expand=False)
+
+
+def _label(label: str, text: Text) -> RenderableType:
+    return _indent(Text.assemble((f"{label}: ", "bold"), text))
 
 
 def _make_summary(document: Document) -> Text:

@@ -9,7 +9,7 @@ import pytest
 from comparisons._results import CaseResult, LeafResult
 from comparisons._verdict import Verdict
 from comparisons.report import Report
-from comparisons.report._document import build_document
+from comparisons.report._document import Mark, build_document
 from comparisons.report._format import escape_controls, format_measure, format_value
 from comparisons.report._legend import LEAF_COLUMNS, MEANINGS
 
@@ -26,6 +26,8 @@ def _section(*leaves: LeafResult, **fields: object):
         (-0.0, "0"),
         (3, "3"),
         (1.1920928955078125e-07, "1.19e-7"),
+        (complex(1.5, -2e-7), "1.5-2e-7j"),
+        (complex(0, math.nan), "0+NaNj"),
         (0.00012345, "0.000123"),
         (999.6, "1e3"),
         (123456.0, "1.23e5"),
@@ -54,6 +56,8 @@ def test_measures_have_three_digits(number, text):
         (-0.0, "float32", "-0.0"),
         (7, "int32", "7"),
         (True, "bool", "True"),
+        (complex(0.10000000149011612, -0.0), "complex64", "0.1-0.0j"),
+        (complex(0.1, math.inf), "complex128", "0.1+infj"),
         (math.nan, "float32", "NaN"),
     ],
 )
@@ -87,10 +91,10 @@ def test_the_headline_says_how_it_went(make_report, verdicts, headline):
 def test_the_overview_has_the_greatest_differences(make_report, make_leaf):
     leaves = (make_leaf(max_abs=1e-7, max_ulp=3.0), make_leaf(max_abs=2e-7), make_leaf())
     row = build_document(make_report(CaseResult(name="a", title="A", leaves=leaves))).overview.rows
-    assert row == (("a", Verdict.IDENTICAL, "3", "2e-7", "3"),)
+    assert row == (("a", Mark(Verdict.IDENTICAL, "pass"), "3", "2e-7", "3"),)
     leaves += (make_leaf(Verdict.NONFINITE, max_abs=math.nan),)
     row = build_document(make_report(CaseResult(name="a", title="A", leaves=leaves))).overview.rows
-    assert row == (("a", Verdict.NONFINITE, "4", "NaN", "3"),)
+    assert row == (("a", Mark(Verdict.NONFINITE, "fail"), "4", "NaN", "3"),)
 
 
 def test_the_reason_is_that_of_the_worst_leaves(make_leaf):
@@ -106,6 +110,40 @@ def test_the_reason_is_that_of_the_worst_leaves(make_leaf):
     )
     assert _section().reason == "No leaf was compared, which proves nothing."
     assert "raised an error" in _section(error="boom").reason
+
+
+def test_an_accepted_leaf_counts_as_a_pass_and_says_so(make_report, make_leaf):
+    accepted = make_leaf(Verdict.MISMATCH, reason="Off by 2.", accepted="Agreed.")
+    good = make_leaf(Verdict.AGREES, path="z")
+    section = _section(accepted, good)
+    assert section.mark == Mark(Verdict.MISMATCH, "pass")
+    assert str(section.mark) == "MISMATCH (accepted)"
+    assert section.reason == "1 of 2 leaves: Off by 2."
+    assert [str(finding.mark) for finding in section.findings] == ["MISMATCH (accepted)", "AGREES"]
+    assert [(n.label, n.text) for n in section.notes] == [("Accepted", "value y: Agreed.")]
+
+    other = make_leaf(Verdict.NO_SIGNAL, reason="Too small.")
+    section = _section(accepted, good, other)
+    assert section.mark == Mark(Verdict.MISMATCH, "warn")
+    assert section.reason == "1 of 3 leaves: Too small."
+
+    def build(*leaves):
+        cases = tuple(CaseResult(name="a", title="A", leaves=(leaf,)) for leaf in leaves)
+        document = build_document(Report(cases, {}))
+        return document.outcome, document.headline
+
+    assert build(accepted) == ("pass", "The one case is accepted.")
+    assert build(accepted, good) == ("pass", "All 2 agree or are accepted.")
+    assert build(accepted, other) == ("warn", "No case failed; 1 of 2 needs a look.")
+
+
+def test_the_overview_has_the_power_where_it_was_measured(make_report, make_leaf):
+    case = CaseResult(name="a", title="A", leaves=(make_leaf(power=1e-12), make_leaf(power=1e-3)))
+    table = build_document(make_report(case, Verdict.AGREES)).overview
+    assert [column.label for column in table.columns][-1] == "power"
+    assert [row[-1] for row in table.rows] == ["0.001", "–"]
+    table = build_document(make_report(Verdict.AGREES)).overview
+    assert [column.label for column in table.columns][-1] == "max ULP"
 
 
 def test_anchors_are_unique_and_plain(awkward, sample):
@@ -152,7 +190,7 @@ def test_every_measure_of_a_leaf_has_its_column(make_leaf):
     assert row == {
         "leaf": "(output)",
         "quantity": "value",
-        "verdict": "IDENTICAL",
+        "verdict": Mark(Verdict.IDENTICAL, "pass"),
         "shape": "(2, 3)",
         "dtype": "float32",
         "differ": "4/6",
@@ -167,7 +205,7 @@ def test_every_measure_of_a_leaf_has_its_column(make_leaf):
         "PyTorch error": "0.8",
     }
     assert all(column.meaning for column in LEAF_COLUMNS)
-    assert set(MEANINGS) == set(Verdict)
+    assert list(MEANINGS) == list(Verdict)
 
 
 def test_values_are_set_side_by_side(make_leaf):
@@ -184,6 +222,16 @@ def test_values_are_set_side_by_side(make_leaf):
     assert table.marked == {0, 2}
     (table,) = _section(make_leaf(torch=True, jax=False)).values
     assert table.rows == (("()", "True", "False", "-1"),)
+
+
+def test_complex_values_are_set_side_by_side(make_leaf):
+    leaf = make_leaf(torch=[1 + 2j, 1j], jax=[1 + 2.5j, 1j], dtype="complex64")
+    (table,) = _section(leaf).values
+    assert table.rows == (
+        ("(0,)", "1.0+2.0j", "1.0+2.5j", "0+0.5j"),
+        ("(1,)", "0.0+1.0j", "0.0+1.0j", "0+0j"),
+    )
+    assert table.marked == {0}
 
 
 def test_values_of_different_shapes_are_all_shown(make_leaf):

@@ -8,13 +8,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from comparisons._results import CaseResult
+from comparisons._results import CaseResult, Cause
 from comparisons._verdict import Verdict
 from comparisons.report import Report
 from comparisons.report._document import build_document
 from comparisons.report._html import render_html
-from comparisons.report._legend import LEAF_COLUMNS, MEANINGS
+from comparisons.report._legend import LEAF_COLUMNS, MEANINGS, REMARKS
 
+HOSTILE = "<script>alert('&amp; \"x\"')</script>"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -64,8 +65,13 @@ def test_the_page_holds_what_the_report_holds(page, sample):
             assert leaf.reason in page.text
     for key in sample.environment:
         assert key in page.text
-    for verdict, meaning in MEANINGS.items():
-        assert verdict in page.text
+        for text in (*case.vacuity, *case.casts, *(d.defect for d in case.planted if not d.caught)):
+            assert text in page.text
+        for leaf in case.leaves:
+            for text in (leaf.vote, leaf.accepted or "", *(c.fix for c in leaf.causes)):
+                assert text in page.text
+    for word, meaning in (MEANINGS | REMARKS).items():
+        assert word in page.text
         assert meaning in page.text
     assert all(column.meaning in page.text for column in LEAF_COLUMNS)
     links = [a["href"] for a in page.all("a")]
@@ -78,7 +84,8 @@ def test_ids_are_unique_and_links_lead_somewhere(page, awkward):
         assert len(ids) == len(set(ids))
         links = [value for _, a in each.tags for k, value in a.items() if k.endswith("href")]
         assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
-        used = [a[name] for _, a in each.tags for name in ("aria-labelledby",) if name in a]
+        names = ("aria-labelledby", "aria-describedby")
+        used = [a[name] for _, a in each.tags for name in names if name in a]
         assert set(used) <= set(ids)
 
 
@@ -116,9 +123,30 @@ def test_headings_are_in_order(page):
 
 def test_pictures_are_described(page, sample):
     pictures = page.all("svg")
-    assert len(pictures) == sum(len(case.curves) for case in sample.cases) == 2
     assert all(svg["role"] == "img" for svg in pictures)
-    assert pictures[0]["aria-label"].startswith("loss over 50 steps: PyTorch goes from 5.75 to")
+    curves = [svg for svg in pictures if svg["class"] == "plot"]
+    assert len(curves) == sum(len(case.curves) for case in sample.cases) == 2
+    assert curves[0]["aria-label"].startswith("loss over 50 steps: PyTorch goes from 5.75 to")
+    bars = [svg for svg in pictures if svg["class"] == "bars"]
+    assert len(bars) == 8
+    assert "Of 4096 elements, by distance in ULP: 3276 at 0, " in page.text
+
+
+def test_the_cause_comes_first(sample, make_report, make_leaf):
+    text = render_html(build_document(sample))
+    section = text[text.index('id="case-surface-gelu-tanh"') :]
+    places = [section.index(part) for part in ("<dt>Cause</dt>", "<dt>Fix</dt>", 'class="reason')]
+    assert places == sorted(places)
+    links = [a["href"] for a in Page(text).all("a")]
+    assert "https://docs.jax.dev/en/latest/_autosummary/jax.nn.gelu.html" in links
+    cause = Cause(name="a", title=HOSTILE, fix=HOSTILE, source="javascript:alert(1)")
+    leaf = make_leaf(Verdict.CONVENTION, causes=(cause,), vote=HOSTILE, accepted=HOSTILE)
+    page = Page(
+        render_html(build_document(make_report(CaseResult(name="n", title="", leaves=(leaf,)))))
+    )
+    assert page.text.count(HOSTILE) == 4
+    assert not [a for a in page.all("a") if a["href"].startswith("javascript")]
+    assert len(page.all("script")) == 1
 
 
 def test_reasons_of_failures_are_open(make_report, make_leaf):

@@ -189,7 +189,7 @@ def test_reading_shares_nothing(sample):
     data = sample.to_dict()
     report = Report.from_dict(data)
     data["environment"]["jax_devices"].append("another")
-    data["cases"][-1]["leaves"][0]["jax"][0] = 7
+    data["cases"][11]["leaves"][0]["jax"][0] = 7
     assert report == sample
     report.to_dict()["environment"]["jax_devices"].clear()
     assert report == sample

@@ -41,7 +41,50 @@ def test_failures_and_warnings_are_explained_beneath(sample):
     assert "vjp 1/b" not in words, "a leaf that agrees needs no explanation"
     assert "CONVENTION surface/abs/at-zero vjp 0: They differ only at x = 0" in words
     assert "IDENTICAL" not in beneath.rpartition("\n\n")[0]
-    assert words.endswith("3 of 17 cases failed. (17 cases, 26 leaves, 8 pass, 6 warn, 3 fail)")
+    assert words.endswith("4 of 18 cases failed. (18 cases, 27 leaves, 8 pass, 6 warn, 4 fail)")
+
+
+def test_the_cause_and_its_fix_come_first(sample):
+    text = str(sample)
+    section = text[text.index("CONVENTION  surface/gelu/tanh") :]
+    assert " ".join(section.split()).startswith(
+        "CONVENTION surface/gelu/tanh Cause: jax.nn.gelu approximates with tanh unless told not "
+        "to; torch's gelu is exact unless told to approximate. Fix: jax.nn.gelu(x, "
+        "approximate=False) value (output): The float64 runs differ by 0.000153"
+    )
+
+
+def test_notes_are_beneath_the_reasons(sample):
+    words = " ".join(str(sample).split())
+    assert "Third vote: vjp 1/w: PyTorch is right. Central differences at float64" in words
+    assert "AGREES atlas/attention/softmax-in-float32 Established: The sides were seen" in words
+    assert "Cast: JAX casts float64 to float32" in words
+    assert "Vacuous: Input 1 is constant." in words
+    assert "MISMATCH (accepted) atlas/max-pool/ties Accepted: vjp 0: Ties are" in words
+    assert "Power" not in words, "it is in the files"
+    table = str(sample).split("\n\n")[0]
+    (row,) = (line for line in table.split("\n") if line.startswith("atlas/max-pool/ties"))
+    assert "MISMATCH ✓" in row
+
+
+def test_the_power_is_a_column_where_there_is_room(sample):
+    assert "power" not in str(sample).split("\n")[0]
+    head, _, row = _print(sample, 100, color_system=None).split("\n")[:3]
+    assert head.split()[-1] == "power"
+    assert row.split()[-1] == "1e-12"
+
+
+def test_distances_are_drawn_in_a_line(make_report, make_leaf):
+    leaf = make_leaf(
+        Verdict.MISMATCH,
+        dtype="float32",
+        histogram=(1000, 0, 30, 1),
+        max_ulp=5.0,
+        p99_ulp=3.0,
+        cosine=1.0,
+    )
+    text = str(make_report(CaseResult(name="c", title="", leaves=(leaf,))))
+    assert "    0 █ ▄▁ 4 to 7 ULP: 99 % within 3 ULP, all within 5; cosine 1\n" in text
 
 
 def test_leaves_that_fail_worse_or_less_than_the_case_say_so(make_report, make_leaf):
