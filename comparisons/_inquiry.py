@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from comparisons._backends import Outputs
 from comparisons._case import ParityCase
 from comparisons._inside import open_up
 from comparisons._kinks import look_around
@@ -48,6 +49,7 @@ def inquire(trial: Trial) -> Findings:
     trial, leaves, casts = look_inside(trial)
     if any(leaf.outcome != "pass" for leaf in leaves):
         leaves = _settle_kinks(trial, leaves)
+        leaves = _name_causes(trial, leaves)
         leaves = _take_votes(trial, leaves)
     return Findings(trial, leaves, casts)
 
@@ -100,6 +102,33 @@ def _settle_kinks(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:
             )
             settled.append(dataclasses.replace(leaf, reason=reason))
     return settled
+
+
+def _name_causes(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:
+    from comparisons._causes import find_causes
+
+    failing = [
+        leaf for leaf in leaves if leaf.outcome != "pass" and leaf.verdict is not Verdict.NO_SIGNAL
+    ]
+
+    def rerun(case: ParityCase) -> tuple[Outputs, Outputs]:
+        changed = trial.change(case)
+        return changed.jax64, changed.torch64
+
+    found = find_causes(trial.case, failing, lambda case: retry(trial, case), rerun)
+    named: list[LeafResult] = []
+    for leaf in leaves:
+        causes = found.get((leaf.quantity, leaf.path), ())
+        chosen = bool(causes) and all(cause.kind == "convention" for cause in causes)
+        verdict = leaf.verdict
+        if chosen and verdict in (Verdict.MISMATCH, Verdict.APPROXIMATION):
+            verdict = Verdict.CONVENTION
+        named.append(
+            dataclasses.replace(
+                leaf, verdict=verdict, causes=tuple(cause.cause for cause in causes)
+            )
+        )
+    return named
 
 
 def _take_votes(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:

@@ -62,4 +62,4 @@ def measure_inner_rounding(trial: Trial, order: Order) -> Leaves:
     if noise is None:
         return {}
     # A dictionary's leaves come in the order of its keys.
-    return dict(zip(sorted(trial.jax_runs[1][order]), noise, strict=True))
+    return dict(zip(sorted(trial.jax64[order]), noise, strict=True))

@@ -347,13 +347,7 @@ def _at(array: Array, index: tuple[int, ...] | None) -> float | None:
 
 
 def _keep_values(ours: Array, theirs: Array) -> dict[str, Any]:
-    """Both sides as nested lists; a complex number as the list of its two parts."""
+    """Both sides as nested lists."""
     if ours.size > VALUES_KEPT:
         return {}
-    return {"jax": _to_list(ours), "torch": _to_list(theirs)}
-
-
-def _to_list(array: Array) -> Any:
-    if array.dtype.kind == "c":
-        array = np.stack([array.real, array.imag], axis=-1)
-    return array.tolist()
+    return {"jax": ours.tolist(), "torch": theirs.tolist()}

@@ -7,7 +7,6 @@ import functools
 import inspect
 import textwrap
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,10 +14,12 @@ import numpy as np
 
 from comparisons._case import DType, Order, ParityCase, check_dtype, check_orders
 from comparisons._environment import describe_environment
+from comparisons._errors import explain_error
 from comparisons._inquiry import inquire
 from comparisons._power import measure_power, plant_defects
 from comparisons._results import CaseResult, LeafResult, PlantedDefect
 from comparisons._trial import Trial
+from comparisons._vacuity import find_vacuity
 from comparisons.report import Report
 
 
@@ -152,7 +153,7 @@ def run_cases(
         try:
             result = run_case(case, dtype, power=power)
         except (Exception, SystemExit) as error:  # whatever a user's function raises is a finding
-            problem = _explain_error(case, error)
+            problem = explain_error(case, error)
             result = _describe_case(case, (), dtype or case.dtype, error=problem)
         results.append(result)
         if on_result is not None:
@@ -170,6 +171,8 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
         trial, leaves = findings.trial, findings.leaves
         powers = {order: measure_power(trial.evidence[order]) for order in case.orders}
         planted = _plant(trial) if power else ()
+        evidence = [trial.evidence[order] for order in case.orders]
+        vacuity = find_vacuity(trial.inputs, evidence, leaves)
     return _describe_case(
         case,
         tuple(
@@ -179,6 +182,7 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
         dtype,
         casts=findings.casts,
         planted=planted,
+        vacuity=vacuity,
         seconds=time.perf_counter() - start,
     )
 
@@ -221,15 +225,3 @@ def read_source(fn: Callable[..., Any]) -> str:
         return textwrap.dedent(inspect.getsource(type(unwrapped))).strip()
     except (OSError, TypeError):
         return getattr(unwrapped, "__name__", type(unwrapped).__name__)
-
-
-def _explain_error(case: ParityCase, error: BaseException) -> str:
-    """Which side, the innermost line of the user's own file, and what was raised."""
-    side = next(
-        (note for note in getattr(error, "__notes__", ()) if " side, at " in note), "Inputs"
-    )
-    frames = traceback.extract_tb(error.__traceback__)
-    own = {fn.__code__.co_filename for fn in (case.jax, case.torch) if hasattr(fn, "__code__")}
-    frame = next((f for f in reversed(frames) if f.filename in own), frames[-1])
-    where = f"{frame.filename}, line {frame.lineno}, in {frame.name}"
-    return f"{side}: {where}\n{type(error).__name__}: {error}"

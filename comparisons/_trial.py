@@ -60,25 +60,32 @@ class Trial:
             raise
 
     @functools.cached_property
-    def jax_runs(self) -> tuple[Outputs, Outputs, Outputs]:
-        """JAX at the working dtype, at float64, and at the working dtype once more."""
+    def jax_runs(self) -> tuple[Outputs, Outputs]:
+        """JAX at the working dtype, twice."""
         from comparisons._backends import jax
 
-        return self._run_three(jax)
+        return self.run(jax, self.inputs), self.run(jax, self.inputs)
 
     @functools.cached_property
-    def torch_runs(self) -> tuple[Outputs, Outputs, Outputs]:
-        """PyTorch at the working dtype, at float64, and at the working dtype once more."""
+    def jax64(self) -> Outputs:
+        """JAX at float64."""
+        from comparisons._backends import jax
+
+        return self.run(jax, self.wide, float64=True)
+
+    @functools.cached_property
+    def torch_runs(self) -> tuple[Outputs, Outputs]:
+        """PyTorch at the working dtype, twice."""
         from comparisons._backends import torch
 
-        return self._run_three(torch)
+        return self.run(torch, self.inputs), self.run(torch, self.inputs)
 
-    def _run_three(self, side: Any) -> tuple[Outputs, Outputs, Outputs]:
-        return (
-            self.run(side, self.inputs),
-            self.run(side, self.wide, float64=True),
-            self.run(side, self.inputs),
-        )
+    @functools.cached_property
+    def torch64(self) -> Outputs:
+        """PyTorch at float64."""
+        from comparisons._backends import torch
+
+        return self.run(torch, self.wide, float64=True)
 
     @functools.cached_property
     def probes(self) -> tuple[tuple[Outputs, Outputs], ...]:
@@ -95,10 +102,8 @@ class Trial:
     @functools.cached_property
     def evidence(self) -> dict[Order, Evidence]:
         """What was run, by quantity."""
-        (ours, ours64, ours_again), (theirs, theirs64, theirs_again) = (
-            self.jax_runs,
-            self.torch_runs,
-        )
+        (ours, ours_again), ours64 = self.jax_runs, self.jax64
+        (theirs, theirs_again), theirs64 = self.torch_runs, self.torch64
         return {
             order: Evidence(
                 quantity=order,
@@ -137,9 +142,10 @@ class Trial:
         if case.inputs is self.case.inputs and case.orders == self.case.orders:
             trial.inputs, trial.wide, trial.known = self.inputs, self.wide, self.known
             if case.torch is self.case.torch:
-                trial.torch_runs, trial.probes = self.torch_runs, self.probes
+                trial.torch_runs, trial.torch64 = self.torch_runs, self.torch64
+                trial.probes = self.probes
             if case.jax is self.case.jax:
-                trial.jax_runs = self.jax_runs
+                trial.jax_runs, trial.jax64 = self.jax_runs, self.jax64
         return trial
 
     def learn(self, known: dict[Order, dict[str, Any]]) -> Trial:

@@ -18,7 +18,7 @@ from comparisons._results import Cause
 
 Array = np.ndarray[Any, Any]
 Leaves = dict[str, Array]
-Runs = Mapping[str, Leaves]  # by order
+Runs = Mapping[Any, Leaves]  # by order
 Kind = Literal["convention", "mistake"]
 Details = Mapping[str, Any]
 

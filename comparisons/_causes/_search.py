@@ -24,6 +24,7 @@ from comparisons._causes._known import Attempt, Found, Known, Runs, Scene, find_
 from comparisons._causes._patch import Call, Patched, find_references
 from comparisons._causes._rewrite import Step, close_over_statics, read_steps
 from comparisons._causes.catalogue import CATALOGUE
+from comparisons._inputs import prepare_inputs
 from comparisons._results import LeafResult
 from comparisons._verdict import Verdict
 
@@ -204,7 +205,7 @@ def _look(case: ParityCase, failing: Sequence[LeafResult], outputs: Run) -> Scen
         failing=tuple((leaf.quantity, leaf.path) for leaf in failing),
         inputs={
             path: np.asarray(leaf)
-            for path, leaf in _trees.flatten(_trees.prepare_inputs(case.inputs, case.dtype)).items()
+            for path, leaf in _trees.flatten(prepare_inputs(case.inputs, case.dtype)).items()
             if isinstance(leaf, np.ndarray)
         },
         sites={name: tuple(found) for name, found in sites.items()},
