@@ -93,7 +93,8 @@ class _Worker:
         self.process: BaseProcess = context.Process(
             target=_serve, args=(other, targets, str(output), dtype, power)
         )
-        with _interrupt_ignored():
+        folders = {str(Path(target).resolve().parent) for target in targets}
+        with _interrupt_ignored(), _path_without(folders):
             self.process.start()
         other.close()  # so that the connection ends with the process
 
@@ -164,6 +165,20 @@ def _interrupt_ignored() -> Generator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _path_without(folders: set[str]) -> Generator[None]:
+    """A process that starts in here gets no modules from the folders of its files of cases.
+
+    It adds them when it loads the files. Earlier, a copy.py beside one would be taken for Python's.
+    """
+    before = sys.path[:]
+    sys.path[:] = [path for path in before if path not in folders]
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 def _describe_death(

@@ -27,6 +27,12 @@ pair = [
 """
 
 
+@pytest.fixture(autouse=True)
+def path(monkeypatch):
+    """Loading a file adds its folder, whose names (copy.py) other tests must not see."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+
 @pytest.fixture
 def own_file(tmp_path):
     path = tmp_path / "own.py"

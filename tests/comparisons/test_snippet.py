@@ -116,7 +116,12 @@ def make_comparisons():
             (x,),
         ),
         "objects": (Multiply(2.0), Multiply(2.5).twice, (x,)),
-        "a torch module": (lambda x: x @ jnp.array([1.0, 2.0, 3.0]), Net(4.0), (large[:, :3],)),
+        "a torch module": (lambda p, x: x @ p["weight"] + 1, Net(4.0), (large[:, :3],)),
+        "a module as an input": (
+            lambda net, x: x @ net["weight"] * 2,
+            lambda net, x: net(x),
+            (Net(3.0), large[:, :3]),
+        ),
         "trees": (
             lambda p, n, s: {"y": p["w"][0] * n + p["b"].a},
             lambda p, n, s: {"y": p["w"][0] * n + p["b"].b},
@@ -225,7 +230,7 @@ def test_a_function_of_a_test_is_imported_from_it(tmp_path):
     text = write(scaled, jitted, (1.0,), tmp_path)
     assert f"{__name__}.scaled, {__name__}.jitted, inputs" in text
     assert f"sys.path[:0] = [{str(Path(__file__).parents[__name__.count('.')])!r}]" in text
-    assert "jax._src" not in write(jax.nn.relu, torch.relu, (1.0,), tmp_path)
+    assert "._src" not in write(jax.nn.relu, torch.relu, (1.0,), tmp_path)
 
 
 def test_large_arrays_are_saved(tmp_path):

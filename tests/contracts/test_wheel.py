@@ -43,7 +43,7 @@ def test_holds_both_packages_whole_and_nothing_else(wheel):
     assert {f"{package}/py.typed" for package in PACKAGES} <= files
     suffixes = {Path(name).suffix for name in files}
     assert {".jinja", ".css", ".js", ".json"} <= suffixes, "what the report is rendered with"
-    assert not [name for name in files if "test_" in name or "conftest" in name]
+    assert not [name for name in files if Path(name).name.startswith(("test_", "conftest"))]
 
 
 def test_describes_the_project(wheel):
