@@ -135,7 +135,7 @@ def _take_votes(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:
     left = VOTES
     voted: list[LeafResult] = []
     for leaf in leaves:
-        if leaf.verdict not in (Verdict.MISMATCH, Verdict.APPROXIMATION):
+        if leaf.causes or leaf.verdict not in (Verdict.MISMATCH, Verdict.APPROXIMATION):
             voted.append(leaf)
         elif _agrees_at_float64(leaf):  # gross at the working dtype: the referee has told
             closer = "JAX" if (leaf.jax_error or 0) < (leaf.torch_error or 0) else "PyTorch"
