@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from comparisons.report import Report
 
 CONTRAST = Path(__file__).with_name("contrast.js").read_text(encoding="utf-8")
 DESKTOP = {"width": 1280, "height": 900}
@@ -15,7 +18,7 @@ PHONE = {"width": 360, "height": 740}
 
 def _shown(page):
     """Names of the cases that can be seen, as the sections and as the contents have them."""
-    # Of what is off the screen, and so not laid out yet, there is no inner text.
+    # Of what is off the screen, and so perhaps not laid out yet, there is no inner text.
     sections = page.locator("section.case:visible .name code").all_text_contents()
     entries = page.locator("nav li[data-verdict]:visible a").count()
     assert entries == len(sections)
@@ -156,6 +159,33 @@ def test_bars_take_the_colours_of_the_scheme(open_page):
     assert [len(fills) for fills in found] == [8, 8]
     assert len(set(found[0])) == len(set(found[1])) == 1
     assert not set(found[0]) & set(found[1])
+
+
+def test_hundreds_of_cases_are_laid_out_as_they_are_needed(browser, report, tmp_path):
+    cases = tuple(
+        dataclasses.replace(report.cases[i % 18], name=f"case/{i:03}", curves=())
+        for i in range(180)
+    )
+    Report(cases, {}).save(tmp_path / "r.html")
+    page = browser.new_page(viewport=DESKTOP)
+    try:
+        page.goto((tmp_path / "r.html").as_uri())
+        last = page.locator("#case-case-179")
+        skipped = "e => !e.querySelector('h3').checkVisibility({contentVisibilityAuto: true})"
+        assert last.evaluate(skipped)
+        assert len(_shown(page)) == 180
+        page.locator("nav a", has_text="179").click()
+        page.wait_for_function(
+            "document.querySelector('#case-case-179 h3').checkVisibility"
+            "({contentVisibilityAuto: true})"
+        )
+        assert not last.evaluate(skipped)
+        assert last.bounding_box()["y"] < DESKTOP["height"]
+        page.get_by_role("button", name="NO_SIGNAL").click()
+        assert len(_shown(page)) == 10
+        assert page.evaluate("document.documentElement.scrollWidth") <= DESKTOP["width"]
+    finally:
+        page.close()
 
 
 def test_the_skip_link_leads_to_the_cases(open_page):
