@@ -117,7 +117,7 @@ def _verdict(data: Any, place: str) -> Verdict:
 def _values(data: Any, place: str) -> Any:
     if isinstance(data, list | tuple):
         return [_values(item, f"{place}[{i}]") for i, item in enumerate(data)]
-    if isinstance(data, Mapping) and data.keys() == {"real", "imag"}:
+    if isinstance(data, Mapping) and set(data) == {"real", "imag"}:
         return complex(*(_number(data[part], f"{place}.{part}") for part in ("real", "imag")))
     return data if data is None or isinstance(data, bool) else _number(data, place)
 
