@@ -34,7 +34,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def report() -> Report:
-    """Twelve cases with all nine verdicts and two curves."""
+    """Eighteen cases with all nine verdicts, two curves and eight histograms."""
     return Report.load(ROOT / "tests" / "comparisons" / "report" / "sample.json")
 
 
