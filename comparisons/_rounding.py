@@ -87,7 +87,8 @@ def measure_rounding(
         samples: How many times it is run with perturbed results.
         size: What each rounded result is off by, relative to it. What comes out is scaled back to
             a last bit of float64, which changes nothing where noise is proportional to roundings;
-            a larger size makes little of the jumps at kinks and ties, which are no noise.
+            a larger size makes little of the jumps at kinks and ties, which are no noise. It is a
+            last bit if there are numbers of less than float64 inside, whose last bits are larger.
 
     Returns:
         For each leaf of the output, in order, the greatest distance of a perturbed result from the
@@ -109,6 +110,8 @@ def measure_rounding(
         program = trace(fn, args)
         if program is None:
             return None
+        if any(_find_units(kind) > 1 for step in walk(program) for kind in step.out_types):
+            size = EPS
         floats = [jnp.asarray(leaf) for leaf in select_floats(args)]
         coarse = [_is_coarse(np.asarray(leaf)) for leaf in floats]
 
@@ -224,7 +227,7 @@ class _Noise:
             mark = (mark ^ (mark >> 32)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
             offset = ((mark + np.uint64(start)) % np.uint64(_WINDOWS)).astype(jnp.int32)
         factors = jax.lax.dynamic_slice(self._factors, (offset,), (value.size,))
-        units = scale * float(jnp.finfo(value.dtype).eps) / EPS
+        units = scale * _find_units(value)
         if units != 1:
             factors = 1 + (factors - 1) * units
         moved = value * factors.reshape(value.shape).astype(value.dtype)
@@ -334,6 +337,12 @@ def _find_lowest_bit(value: Any) -> Any:
     bits, mantissa = _read_bits(value)
     cleared = jax.lax.bitcast_convert_type(bits & (bits - bits.dtype.type(1)), value.dtype)
     return jnp.abs(jnp.where(mantissa == 0, value, value - cleared))
+
+
+def _find_units(kind: Any) -> float:
+    """A last bit of numbers of this dtype, in those of float64."""
+    dtype = getattr(kind, "dtype", np.float64)
+    return float(jnp.finfo(dtype).eps) / EPS if _is_floating(dtype) else 1.0
 
 
 def _is_floating(dtype: Any) -> bool:
