@@ -9,8 +9,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 
+from comparisons._exact import EXACT
 from comparisons._program import Step, trace, walk
-from comparisons._rounding import EXACT
 
 # Bits of the mantissa, so that bfloat16 counts as less than float16.
 PRECISION = {

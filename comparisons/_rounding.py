@@ -24,24 +24,20 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from comparisons._exact import (
+    ELEMENTARY,
+    EXACT,
+    SUMS,
+    find_rounded,
+    is_coarse,
+    is_floating,
+    scales_exactly,
+    sums_exactly,
+)
 from comparisons._program import Program, Step, evaluate, select_floats, trace, walk
 
 Array = Any
 
-# Their results are among the numbers that they are given, or exact.
-EXACT = frozenset(
-    """
-    abs neg sign floor ceil round is_finite max min clamp select_n stop_gradient real imag conj
-    complex copy copy_p bitcast_convert_type convert_element_type reduce_precision nextafter rem
-    broadcast_in_dim reshape squeeze expand_dims transpose rev concatenate pad slice tile split
-    stack unstack dynamic_slice dynamic_update_slice gather scatter scatter-min scatter-max sort
-    top_k approx_top_k iota reduce_max reduce_min argmax argmin reduce_and reduce_or cummax cummin
-    reduce_window_max reduce_window_min select_and_gather_max device_put optimization_barrier
-    sharding_constraint reshard pvary pbroadcast all_gather ppermute all_to_all pmax pmin empty
-    zeros_like full random_wrap random_unwrap random_bits random_seed threefry2x32 debug_callback
-    mesh_cast layout_constraint create_token
-    """.split()  # noqa: SIM905
-)
 # As far off as if their inputs were off, many times, by a last bit.
 FACTORED = frozenset(
     """
@@ -60,14 +56,9 @@ SPECIAL = frozenset(
 # Sums of larger terms, so their error near a root is that of a number of size 1.
 ROOTED = frozenset({"lgamma", "digamma"})
 RUNNING = frozenset({"cumsum", "cumprod", "cumlogsumexp"})
-SUMS = frozenset(
-    {"reduce_sum", "dot_general", "cumsum", "conv_general_dilated", "reduce_window_sum"}
-)
-ELEMENTARY = frozenset({"add", "sub", "add_any", "mul", "div", "sqrt", "square"})
 LOOPS = frozenset({"scan", "while"})
 
 EPS = float(np.finfo(np.float64).eps)
-COARSE = 12  # bits
 _WINDOWS = 8192  # places in the array of factors that an equation's may start at
 # The program runs a handful of times, so compiling it takes longer than running it.
 _COMPILE_FAST = {"xla_backend_optimization_level": 0}
@@ -87,7 +78,8 @@ def measure_rounding(
         samples: How many times it is run with perturbed results.
         size: What each rounded result is off by, relative to it. What comes out is scaled back to
             a last bit of float64, which changes nothing where noise is proportional to roundings;
-            a larger size makes little of the jumps at kinks and ties, which are no noise.
+            a larger size makes little of the jumps at kinks and ties, which are no noise. It is a
+            last bit if there are numbers of less than float64 inside, whose last bits are larger.
 
     Returns:
         For each leaf of the output, in order, the greatest distance of a perturbed result from the
@@ -109,8 +101,10 @@ def measure_rounding(
         program = trace(fn, args)
         if program is None:
             return None
+        if any(_find_units(kind) > 1 for step in walk(program) for kind in step.out_types):
+            size = EPS
         floats = [jnp.asarray(leaf) for leaf in select_floats(args)]
-        coarse = [_is_coarse(np.asarray(leaf)) for leaf in floats]
+        coarse = [is_coarse(np.asarray(leaf)) for leaf in floats]
 
         def run_traced(floats: list[Any], factors: Any) -> list[Any]:
             noise = _Noise(factors)
@@ -132,14 +126,6 @@ def _find_sizes(program: Program) -> Iterator[int]:
     for step in walk(program):
         for kind in (*step.in_types, *step.out_types):
             yield math.prod(getattr(kind, "shape", ()))
-
-
-def _is_coarse(values: np.ndarray[Any, Any]) -> bool:
-    """Whether numbers have so few bits that sums and products of some of them are exact."""
-    if values.dtype.kind == "c":
-        return False
-    mantissa, _ = np.frexp(values)
-    return bool(np.all(mantissa * 2**COARSE == np.round(mantissa * 2**COARSE)))
 
 
 def _distance(there: np.ndarray[Any, Any], here: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -169,19 +155,19 @@ class _Noise:
     def perturb(self, step: Step, inputs: list[Any]) -> list[Any]:
         """Computes a step, with each rounded result off by its last bit."""
         coarse = all(map(self._may_be_exact, inputs))
-        exact = step.op in EXACT or _scales_exactly(step.op, inputs)
-        if exact or not any(_is_floating(kind.dtype) for kind in step.out_types):
+        exact = step.op in EXACT or scales_exactly(step.op, inputs)
+        if exact or not any(is_floating(kind) for kind in step.out_types):
             outputs = step.run(inputs)
         else:
             terms = _count_terms(step)
             rounded: Any = True
             if coarse and terms and step.op in SUMS:
-                rounded = ~_sums_exactly(inputs[:2], terms)
+                rounded = ~sums_exactly(inputs[:2], terms)
             if terms:  # a sum is as far off as if its terms were, which counts if they cancel
                 inputs = self._move_all(step, inputs, rounded, 1)
             outputs = step.run(inputs)
             if coarse and not terms:
-                rounded = _find_rounded(step.op, inputs, outputs[0])
+                rounded = find_rounded(step.op, inputs, outputs[0])
             if step.op in ROOTED:
                 [noise] = self._move_all(step, [jnp.ones_like(outputs[0])], True, 1)
                 outputs = [outputs[0] + (noise - 1)]
@@ -191,10 +177,10 @@ class _Noise:
         return outputs
 
     def _may_be_exact(self, value: Any) -> bool:
-        if id(value) in self._coarse or not _is_floating(jnp.result_type(value)):
+        if id(value) in self._coarse or not is_floating(value):
             return True
         # Otherwise a constant of the program: that is no tracer.
-        return not isinstance(value, Tracer) and _is_coarse(np.asarray(value))
+        return not isinstance(value, Tracer) and is_coarse(np.asarray(value))
 
     def _move_all(
         self, step: Step, values: list[Any], rounded: Any, position: int = 0
@@ -204,7 +190,7 @@ class _Noise:
         looping = any(caller.primitive.name in LOOPS for caller in step.callers)
         return [
             self._move(value, start + index, scale, rounded, looping)
-            if _is_floating(jnp.result_type(value)) and jnp.size(value)
+            if is_floating(value) and jnp.size(value)
             else value
             for index, value in enumerate(values, position)
         ]
@@ -224,7 +210,7 @@ class _Noise:
             mark = (mark ^ (mark >> 32)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)
             offset = ((mark + np.uint64(start)) % np.uint64(_WINDOWS)).astype(jnp.int32)
         factors = jax.lax.dynamic_slice(self._factors, (offset,), (value.size,))
-        units = scale * float(jnp.finfo(value.dtype).eps) / EPS
+        units = scale * _find_units(value)
         if units != 1:
             factors = 1 + (factors - 1) * units
         moved = value * factors.reshape(value.shape).astype(value.dtype)
@@ -265,76 +251,6 @@ def _count_terms(step: Step) -> int:
             return 0
 
 
-def _sums_exactly(inputs: list[Any], terms: int) -> Any:
-    """Whether all terms are multiples of one number, and few enough to add without rounding."""
-    size = jnp.asarray(float(terms))
-    for value in inputs:
-        if not _is_floating(jnp.result_type(value)):
-            continue
-        least = jnp.min(_find_lowest_bit(value), initial=jnp.inf, where=value != 0)
-        size *= jnp.max(jnp.abs(value), initial=0.0) / least
-    return size < 2.0 ** (jnp.finfo(inputs[0].dtype).nmant + 1)
-
-
-def _find_rounded(op: str, inputs: list[Any], output: Array) -> Any:
-    """Where an elementary operation on real numbers rounded its result."""
-    if output.dtype not in (jnp.float64, jnp.float32) or op not in ELEMENTARY:
-        return True
-    match op:
-        case "add" | "sub" | "add_any":
-            a, b = inputs
-            b = -b if op == "sub" else b
-            part = output - a  # Knuth's TwoSum: what the sum has lost of its terms
-            return ((a - (output - part)) + (b - part)) != 0
-        case "mul":
-            return _count_bits(inputs[0]) + _count_bits(inputs[1]) > _width(output)
-        case "div":
-            a, b = inputs
-            exact = _count_bits(output) + _count_bits(b) <= _width(output)
-            return ~(exact & (output * b == a))
-        case "sqrt":
-            exact = 2 * _count_bits(output) <= _width(output)
-            return ~(exact & (output * output == inputs[0]))
-        case "square":
-            return 2 * _count_bits(inputs[0]) > _width(output)
-        case _:
-            return True
-
-
-def _scales_exactly(op: str, inputs: list[Any]) -> bool:
-    """Whether it is a product with (or quotient by) a constant that is a power of two, or 0."""
-    factors = {"mul": inputs, "div": inputs[1:]}.get(op, [])
-    known = [np.asarray(f) for f in factors if not isinstance(f, Tracer)]
-    return any(bool(np.all(np.isin(np.frexp(np.abs(f))[0], (0, 0.5)))) for f in known)
-
-
-def _width(value: Any) -> int:
-    return jnp.finfo(value.dtype).nmant + 1
-
-
-def _read_bits(value: Any) -> tuple[Any, Any]:
-    """The bits of floating numbers as integers, and those of the mantissa only."""
-    kept = jnp.finfo(value.dtype).nmant
-    kind = jnp.uint64 if value.dtype == jnp.float64 else jnp.uint32
-    bits = jax.lax.bitcast_convert_type(value, kind)
-    return bits, bits & kind(2**kept - 1)
-
-
-def _count_bits(value: Any) -> Any:
-    """Significant bits of each number: of the odd number that it is, times a power of two."""
-    value = jnp.asarray(value)
-    _, mantissa = _read_bits(value)
-    one = mantissa.dtype.type(1)
-    trailing = jax.lax.population_count((mantissa & (~mantissa + one)) - one).astype(jnp.int32)
-    return jnp.where(mantissa == 0, 1, _width(value) - trailing)
-
-
-def _find_lowest_bit(value: Any) -> Any:
-    """The power of two that the last significant bit of each number stands for."""
-    bits, mantissa = _read_bits(value)
-    cleared = jax.lax.bitcast_convert_type(bits & (bits - bits.dtype.type(1)), value.dtype)
-    return jnp.abs(jnp.where(mantissa == 0, value, value - cleared))
-
-
-def _is_floating(dtype: Any) -> bool:
-    return jnp.issubdtype(dtype, jnp.inexact)
+def _find_units(kind: Any) -> float:
+    """A last bit of numbers of this dtype, in those of float64."""
+    return float(jnp.finfo(kind.dtype).eps) / EPS if is_floating(kind) else 1.0

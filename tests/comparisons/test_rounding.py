@@ -194,9 +194,25 @@ def test_the_steps_of_a_loop_are_rounded_independently():
     assert 20 < np.median(units) < 120  # sqrt(1000) is 32, and this is the greatest of four
 
 
-def test_a_cast_to_float32_inside_is_as_noisy_as_float32():
-    [noise] = measure_rounding(lambda x: jnp.exp(x.astype(jnp.float32)) + x, (draw(9),))
+@pytest.mark.parametrize("size", [EPS, 2.0**-23])
+def test_a_cast_to_float32_inside_is_as_noisy_as_float32(size):
+    [noise] = measure_rounding(lambda x: jnp.exp(x.astype(jnp.float32)) + x, (draw(9),), size=size)
     assert 1e-9 < np.median(noise) < 1e-6
+
+
+def test_noise_is_proportional_to_the_size_of_roundings_but_for_jumps():
+    """At a larger size a jump counts for less, as it should: it is no noise."""
+
+    def smooth(x):
+        return jnp.exp(jnp.sin(x) @ x)
+
+    def jump(x):
+        return jnp.sign(jnp.sum(jnp.sin(x)) - jnp.sum(jnp.sin(x[::-1])))
+
+    for fn, low, high in ((smooth, 0.2, 5.0), (jump, 0.0, 1e-6)):
+        small, large = (measure_rounding(fn, (draw(9),), 16, size)[0] for size in (EPS, 2.0**-23))
+        assert low * small <= large <= high * small
+        assert small > 0
 
 
 def test_all_leaves_in_order_with_the_gradient_of_a_tree():
