@@ -22,10 +22,10 @@ import jax
 import torch
 
 from benchmarks._timing import print_table
+from benchmarks.verdict.observation import Observation
 from benchmarks.verdict.pairs import PAIRS
 from benchmarks.verdict.plan import plan_jobs
 from benchmarks.verdict.score import TOOLS, Score, take_score_in_parallel
-from benchmarks.verdict.trial import Trial
 from comparisons._case import DTYPES
 
 
@@ -41,15 +41,15 @@ def main(arguments: Sequence[str] = ()) -> int:
     score = take_score_in_parallel(plan_jobs(PAIRS, options.seed, options.dtype))
     _print_score(score, options.seed, time.perf_counter() - started)
     if options.warnings:
-        _print_trials("Warning on a correct pair", score.warnings)
-        _print_trials("Called vacuous", score.called_vacuous)
+        _print_observations("Warning on a correct pair", score.warnings)
+        _print_observations("Called vacuous", score.called_vacuous)
     return report_failures(score)
 
 
 def report_failures(score: Score) -> int:
     """Prints what must not be, and whether the claim holds; 1 if it does not, else 0."""
-    _print_trials("FALSE ALARM", score.false_alarms)
-    _print_trials("MISSED", score.missed)
+    _print_observations("FALSE ALARM", score.false_alarms)
+    _print_observations("MISSED", score.missed)
     holds = bool(score.good and score.defects) and not score.false_alarms and not score.missed
     verdict = "holds" if holds else "DOES NOT HOLD"
     print(
@@ -61,7 +61,9 @@ def report_failures(score: Score) -> int:
 
 def _print_score(score: Score, seed: int, seconds: float) -> None:
     count = score.answers
-    shown = [trial for trial in score.defects if trial.answer not in ("below power", "vacuous")]
+    shown = [
+        seen for seen in score.defects if seen.answer not in ("below power", "vacuous", "no effect")
+    ]
     noticed = count["fail"] + count["warn"]
     rows = [
         ["comparisons.compare", _share(noticed, len(shown)), _of(score.false_alarms, score.good)],
@@ -77,42 +79,42 @@ def _print_score(score: Score, seed: int, seconds: float) -> None:
     print(
         f"Noticed by a failure: {count['fail']}, by a warning: {count['warn']}. Not counted: below "
         f"the power that the comparison states: {count['below power']}, on inputs of which it says "
-        f"that they cannot show it: {count['vacuous']}."
+        f"that they cannot show it: {count['vacuous']}, without effect: {count['no effect']}."
     )
     print(
         f"Correct pairs with a warning: {len(score.warnings)}; called vacuous though not made so: "
         f"{len(score.called_vacuous)}."
     )
-    gradients = [trial for trial in score.defects if trial.in_gradient]
+    gradients = [seen for seen in score.defects if seen.in_gradient]
     by_tool = ", ".join(
-        f"{tool.rpartition('.')[2]} {sum(trial.others[tool] for trial in gradients)}"
+        f"{tool.rpartition('.')[2]} {sum(seen.others[tool] for seen in gradients)}"
         for tool in TOOLS
     )
     print(f"Of the {len(gradients)} defects in a gradient alone: {by_tool}.")
 
 
 def _count_dtypes(score: Score) -> str:
-    dtypes = [trial.draw.dtype for trial in (*score.good, *score.defects)]
+    dtypes = [seen.draw.dtype for seen in (*score.good, *score.defects)]
     return ", ".join(f"{dtypes.count(dtype)} at {dtype}" for dtype in DTYPES if dtype in dtypes)
 
 
-def _of(some: Sequence[Trial], trials: Sequence[Trial]) -> str:
-    return _share(len(some), len(trials))
+def _of(some: Sequence[Observation], observations: Sequence[Observation]) -> str:
+    return _share(len(some), len(observations))
 
 
 def _share(part: int, whole: int) -> str:
     return f"{part} of {whole} ({100 * part / whole:.1f} %)" if whole else "none asked"
 
 
-def _print_trials(title: str, trials: Sequence[Trial]) -> None:
-    for trial in trials:
-        draw = trial.draw
-        planted = f"; {trial.defect}, changes {trial.change:.3g}" if trial.defect else ""
+def _print_observations(title: str, observations: Sequence[Observation]) -> None:
+    for seen in observations:
+        draw = seen.draw
+        planted = f"; {seen.defect}, changes {seen.change:.3g}" if seen.defect else ""
         print(
-            f"{title}: {trial.pair}{planted} ({draw.dtype}, size {draw.size}, "
-            f"scale {draw.scale:g}, seed {draw.seed}{', jitted' * draw.jitted}): {trial.verdict}"
+            f"{title}: {seen.pair}{planted} ({draw.dtype}, size {draw.size}, "
+            f"scale {draw.scale:g}, seed {draw.seed}{', jitted' * draw.jitted}): {seen.verdict}"
         )
-        for line in (*trial.details, *trial.vacuity):
+        for line in (*seen.details, *seen.vacuity):
             print(f"    {line}")
 
 

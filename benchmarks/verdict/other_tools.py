@@ -41,21 +41,20 @@ def ask_check_grads(fun: Callable[..., Any], inputs: tuple[Any, ...]) -> bool:
     left as it is.
     """
     leaves, structure = jax.tree.flatten(inputs)
-    places = [i for i, leaf in enumerate(leaves) if is_inexact(leaf)]
+    places = [i for i, leaf in enumerate(leaves) if _is_inexact(leaf)]
 
     def of_inexact(*inexact: Any) -> Any:
         given = [*leaves]
         for place, leaf in zip(places, inexact, strict=True):
             given[place] = leaf
         outputs = jax.tree.leaves(fun(*jax.tree.unflatten(structure, given)))
-        return [leaf for leaf in outputs if is_inexact(leaf)]
+        return [leaf for leaf in outputs if _is_inexact(leaf)]
 
     arguments = tuple(jnp.asarray(leaves[place]) for place in places)
     return _objects(jax.test_util.check_grads, of_inexact, arguments, 1)
 
 
-def is_inexact(leaf: Any) -> bool:
-    """Whether a leaf has a gradient."""
+def _is_inexact(leaf: Any) -> bool:
     return jnp.issubdtype(jnp.result_type(leaf), jnp.inexact)
 
 

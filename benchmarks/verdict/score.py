@@ -10,51 +10,51 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from benchmarks.verdict import other_tools
+from benchmarks.verdict.observation import Observation, run_job
 from benchmarks.verdict.pair import Pair
 from benchmarks.verdict.plan import Job
-from benchmarks.verdict.trial import Trial, run_job
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
     """What some comparisons say together. The attributes are the comparisons themselves."""
 
-    good: tuple[Trial, ...]
-    defects: tuple[Trial, ...]
+    good: tuple[Observation, ...]
+    defects: tuple[Observation, ...]
 
     @property
-    def false_alarms(self) -> list[Trial]:
+    def false_alarms(self) -> list[Observation]:
         """Correct pairs that failed."""
-        return [trial for trial in self.good if trial.answer == "fail"]
+        return [seen for seen in self.good if seen.answer == "fail"]
 
     @property
-    def missed(self) -> list[Trial]:
+    def missed(self) -> list[Observation]:
         """Defects that passed, and of which the comparison did not say that it cannot see them."""
-        return [trial for trial in self.defects if trial.answer == "pass"]
+        return [seen for seen in self.defects if seen.answer == "pass"]
 
     @property
     def answers(self) -> Counter[str]:
         """Number of defects by answer."""
-        return Counter(trial.answer for trial in self.defects)
+        return Counter(seen.answer for seen in self.defects)
 
     @property
-    def warnings(self) -> list[Trial]:
+    def warnings(self) -> list[Observation]:
         """Correct pairs of which it warned."""
-        return [trial for trial in self.good if trial.answer == "warn"]
+        return [seen for seen in self.good if seen.answer == "warn"]
 
     @property
-    def called_vacuous(self) -> list[Trial]:
+    def called_vacuous(self) -> list[Observation]:
         """Correct pairs whose inputs it called vacuous though they can show what is planted.
 
         An instrument that says of every comparison that it proves nothing would miss nothing.
         """
-        return [trial for trial in self.good if trial.vacuity and not trial.blind]
+        return [seen for seen in self.good if seen.vacuity and not seen.blind]
 
     def count_objections(self, tool: str) -> tuple[tuple[int, int], tuple[int, int]]:
         """Another tool's defects noticed and false alarms, each with the number it was asked."""
         asked = [
-            [trial.others[tool] for trial in trials if tool in trial.others]
-            for trials in (self.defects, self.good)
+            [seen.others[tool] for seen in observations if tool in seen.others]
+            for observations in (self.defects, self.good)
         ]
         return (sum(asked[0]), len(asked[0])), (sum(asked[1]), len(asked[1]))
 
@@ -64,11 +64,11 @@ def take_score(
 ) -> Score:
     """Runs the jobs in this process."""
     by_name = {pair.name: pair for pair in pairs}
-    trials: list[Trial] = []
+    observations: list[Observation] = []
     for job in jobs:
-        trials += run_job(by_name[job.pair], job)
+        observations += run_job(by_name[job.pair], job)
         on_job()
-    return gather(trials)
+    return gather(observations)
 
 
 def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> Score:
@@ -77,14 +77,14 @@ def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> S
     with concurrent.futures.ProcessPoolExecutor(
         workers or os.cpu_count(), context, _set_up
     ) as pool:
-        return gather([trial for trials in pool.map(_run_kept, jobs) for trial in trials])
+        return gather([seen for observations in pool.map(_run_kept, jobs) for seen in observations])
 
 
-def gather(trials: Sequence[Trial]) -> Score:
+def gather(observations: Sequence[Observation]) -> Score:
     """Sorts the comparisons into correct pairs and defects."""
     return Score(
-        tuple(trial for trial in trials if trial.defect is None),
-        tuple(trial for trial in trials if trial.defect is not None),
+        tuple(seen for seen in observations if seen.defect is None),
+        tuple(seen for seen in observations if seen.defect is not None),
     )
 
 
@@ -94,7 +94,7 @@ def _set_up() -> None:
     torch.set_num_threads(1)  # the cores have a process each
 
 
-def _run_kept(job: Job) -> list[Trial]:
+def _run_kept(job: Job) -> list[Observation]:
     from benchmarks.verdict.pairs import PAIRS
 
     return list(run_job(next(pair for pair in PAIRS if pair.name == job.pair), job))

@@ -174,7 +174,7 @@ PAIRS = (
         sizes=(20, 64),
         scales=(1.0, 10.0),
         dtypes=("float32", "bfloat16"),
-        defects={"clipped probabilities": _with(_binary_cross_entropy, clip=1e-2)},
+        defects={"clipped probabilities": _with(_binary_cross_entropy, clip=0.2)},
     ),
     Pair(
         name="mean squared error",
