@@ -1,0 +1,103 @@
+"""The score: how many planted defects are noticed, and how many correct pairs are called wrong."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from benchmarks.verdict import other_tools
+from benchmarks.verdict.observation import Observation, run_job
+from benchmarks.verdict.pair import Pair
+from benchmarks.verdict.plan import Job
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """What some comparisons say together. The attributes are the comparisons themselves."""
+
+    good: tuple[Observation, ...]
+    defects: tuple[Observation, ...]
+
+    @property
+    def false_alarms(self) -> list[Observation]:
+        """Correct pairs that failed."""
+        return [seen for seen in self.good if seen.answer == "fail"]
+
+    @property
+    def missed(self) -> list[Observation]:
+        """Defects that passed, and of which the comparison did not say that it cannot see them."""
+        return [seen for seen in self.defects if seen.answer == "pass"]
+
+    @property
+    def answers(self) -> Counter[str]:
+        """Number of defects by answer."""
+        return Counter(seen.answer for seen in self.defects)
+
+    @property
+    def warnings(self) -> list[Observation]:
+        """Correct pairs of which it warned."""
+        return [seen for seen in self.good if seen.answer == "warn"]
+
+    @property
+    def called_vacuous(self) -> list[Observation]:
+        """Correct pairs whose inputs it called vacuous though they can show what is planted.
+
+        An instrument that says of every comparison that it proves nothing would miss nothing.
+        """
+        return [seen for seen in self.good if seen.vacuity and not seen.blind]
+
+    def count_objections(self, tool: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Another tool's defects noticed and false alarms, each with the number it was asked."""
+        asked = [
+            [seen.others[tool] for seen in observations if tool in seen.others]
+            for observations in (self.defects, self.good)
+        ]
+        return (sum(asked[0]), len(asked[0])), (sum(asked[1]), len(asked[1]))
+
+
+def take_score(
+    pairs: Sequence[Pair], jobs: Sequence[Job], on_job: Callable[[], None] = lambda: None
+) -> Score:
+    """Runs the jobs in this process."""
+    by_name = {pair.name: pair for pair in pairs}
+    observations: list[Observation] = []
+    for job in jobs:
+        observations += run_job(by_name[job.pair], job)
+        on_job()
+    return gather(observations)
+
+
+def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> Score:
+    """Runs the jobs of the kept pairs in processes of their own, one for each core."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy XLA's threads half
+    with concurrent.futures.ProcessPoolExecutor(
+        workers or os.cpu_count(), context, _set_up
+    ) as pool:
+        return gather([seen for observations in pool.map(_run_kept, jobs) for seen in observations])
+
+
+def gather(observations: Sequence[Observation]) -> Score:
+    """Sorts the comparisons into correct pairs and defects."""
+    return Score(
+        tuple(seen for seen in observations if seen.defect is None),
+        tuple(seen for seen in observations if seen.defect is not None),
+    )
+
+
+def _set_up() -> None:
+    import torch
+
+    torch.set_num_threads(1)  # the cores have a process each
+
+
+def _run_kept(job: Job) -> list[Observation]:
+    from benchmarks.verdict.pairs import PAIRS
+
+    return list(run_job(next(pair for pair in PAIRS if pair.name == job.pair), job))
+
+
+TOOLS = (other_tools.ASSERT_CLOSE, other_tools.ASSERT_ALLCLOSE, other_tools.CHECK_GRADS)

@@ -1,0 +1,102 @@
+"""What a relative tolerance calls wrong though it is right, and what the verdict says of it."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from torch.nn import functional
+
+from comparisons import Verdict, compare
+from comparisons._case import ParityCase
+from comparisons._trial import Trial
+
+TOKENS, WIDTH, HEADS = 6, 16, 2
+
+
+def make_block(seed):
+    """Inputs of an attention block: a sequence, and parameters with a bias for each projection."""
+    rng = np.random.default_rng(seed)
+    params = {}
+    for name in ("q", "k", "v", "o"):
+        params[name] = {
+            "w": rng.normal(size=(WIDTH, WIDTH)) / np.sqrt(WIDTH),
+            "b": 0.1 * rng.normal(size=WIDTH),
+        }
+    return params, rng.normal(size=(TOKENS, WIDTH))
+
+
+def layer_norm(x):
+    centred = x - x.mean(-1, keepdims=True)
+    return centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+
+
+def block(params, x, key_bias=1.0):
+    def project(name, h):
+        bias = params[name]["b"] * (key_bias if name == "k" else 1.0)
+        return h @ params[name]["w"] + bias
+
+    def split(h):
+        return h.reshape(TOKENS, HEADS, -1).swapaxes(0, 1)
+
+    h = layer_norm(x)
+    q, k, v = (split(project(name, h)) for name in "qkv")
+    weights = jax.nn.softmax(q @ k.swapaxes(1, 2) / jnp.sqrt(WIDTH / HEADS).astype(x.dtype), -1)
+    x = x + project("o", (weights @ v).swapaxes(0, 1).reshape(TOKENS, WIDTH))
+    return jnp.mean(layer_norm(x) ** 2)
+
+
+def block_torch(params, x):
+    def split(name, h):
+        h = functional.linear(h, params[name]["w"].T, params[name]["b"])
+        return h.unflatten(1, (HEADS, -1)).transpose(0, 1)
+
+    h = functional.layer_norm(x, (WIDTH,))
+    h = functional.scaled_dot_product_attention(*(split(name, h) for name in "qkv"))
+    h = h.transpose(0, 1).flatten(1)
+    x = x + functional.linear(h, params["o"]["w"].T, params["o"]["b"])
+    return functional.layer_norm(x, (WIDTH,)).pow(2).mean()
+
+
+KEY_BIAS = "0/k/b"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_transformer_block_whose_true_gradients_are_zero(seed):
+    """After a layer norm mean(h²) is 1 whatever the parameters are; a key's bias never matters."""
+    inputs = make_block(seed)
+    case = ParityCase(
+        name="block", title="", jax=block, torch=block_torch, inputs=inputs, orders=("vjp",)
+    )
+    trial = Trial(case, "float32")
+    ours, theirs = trial.jax_runs[0]["vjp"], trial.torch_runs[0]["vjp"]
+    truth = trial.torch_runs[1]["vjp"]
+
+    with pytest.raises(AssertionError, match=r"Not equal to tolerance rtol=0\.01"):
+        np.testing.assert_allclose(ours[KEY_BIAS], theirs[KEY_BIAS], rtol=1e-2)
+    # What float32 gives there is many times what there is: the gradient is 0, but for rounding.
+    assert np.abs(ours[KEY_BIAS]).max() > 1e5 * np.abs(truth[KEY_BIAS]).max()
+
+    report = compare(block, block_torch, inputs)
+    assert report.ok, str(report)
+    verdicts = {f"{leaf.quantity}:{leaf.path}": leaf.verdict for leaf in report.cases[0].leaves}
+    assert verdicts[f"vjp:{KEY_BIAS}"] is Verdict.NO_SIGNAL
+    assert verdicts["value:"] in (Verdict.AGREES, Verdict.IDENTICAL)
+
+
+def test_the_other_gradients_of_that_block_are_still_compared():
+    def block_with_another_loss(params, x):
+        return block(params, x) * (1 + 1e-6)
+
+    report = compare(block_with_another_loss, block_torch, make_block(0), orders=("vjp",))
+    assert not report.ok
+
+
+def test_a_gradient_that_is_not_zero_is_no_rounding():
+    """The same leaf, with a mistake that gives the key's bias a gradient."""
+
+    def block_with_a_used_bias(params, x):
+        return block(params, x) + 1e-6 * jnp.sum(params["k"]["b"] * jnp.arange(WIDTH))
+
+    report = compare(block_with_a_used_bias, block_torch, make_block(0), orders=("vjp",))
+    (leaf,) = [leaf for leaf in report.cases[0].leaves if leaf.path == KEY_BIAS]
+    assert leaf.verdict is Verdict.MISMATCH
