@@ -1,0 +1,139 @@
+"""Teacher-forced: what the referee says of every leaf where both sides start from one state.
+
+Every step is judged, but few need everything that the referee can ask for. First comes a test that
+costs six passes over the leaf: whether the greatest differences lie within the least that the
+referee allows whatever else it measures. What does not pass is judged without probes, which allows
+less than with them; and what does not pass that either is judged with probes, once per leaf and
+degree of failure.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from comparisons._referee import Evidence, Probe, judge
+from comparisons._results import LeafResult
+from comparisons._tolerance import ERROR_FACTOR, NOISE_FACTOR
+from comparisons._trajectory._curves import CurveRecord
+from comparisons._trajectory._extent import (
+    EPS64,
+    Array,
+    is_floating,
+    measure_distance,
+    measure_scale,
+)
+from comparisons._trajectory._record import LeafRecord, rank
+from comparisons._trajectory._sides import Stepped
+from comparisons._trees import Leaves
+from comparisons._verdict import Verdict
+
+QUANTITIES = ("aux", "state")  # gradients first: a wrong one makes a wrong state
+
+Probes = tuple[tuple[Stepped, Stepped], ...]
+
+
+class Forced(NamedTuple):
+    """One step of both sides from one state, at the working dtype and at float64."""
+
+    jax: Stepped
+    torch: Stepped
+    jax64: Stepped
+    torch64: Stepped
+
+
+class ForcedRecord:
+    """The records of all leaves, by quantity and path, and the curves."""
+
+    def __init__(self, eps: float):
+        self._eps = eps
+        self.leaves: dict[tuple[str, str], LeafRecord] = collections.defaultdict(LeafRecord)
+        self.curves = CurveRecord()
+        self.probed = 0
+
+    def observe(self, step: int, runs: Forced, probe: Callable[[], Probes]) -> None:
+        """Judges one step; ``probe`` runs PyTorch's step from a state off by last bits."""
+        self.curves.begin(step)
+        doubtful = {quantity: self._screen(step, quantity, runs) for quantity in QUANTITIES}
+        if any(doubtful.values()):
+            self.probed += 1
+            probes = probe()
+            for quantity, paths in doubtful.items():
+                for result in _judge(quantity, paths, runs, probes):
+                    self.leaves[quantity, result.path].keep(step, result)
+
+    def _screen(self, step: int, quantity: str, runs: Forced) -> list[str]:
+        """Paths of the leaves that only probes can clear."""
+        ours, theirs, ours64, theirs64 = (getattr(run, quantity) for run in runs)
+        unclear = [
+            path
+            for path in dict.fromkeys([*theirs, *ours])
+            if not self._clear(
+                quantity, path, *(side.get(path) for side in (ours, theirs, ours64, theirs64))
+            )
+        ]
+        doubtful: list[str] = []
+        for result in _judge(quantity, unclear, runs, ()):
+            record = self.leaves[quantity, result.path]
+            settled = result.verdict in (Verdict.STRUCTURE, Verdict.NONFINITE)
+            if settled or rank(result) <= record.rank:
+                record.keep(step, result)
+            else:
+                doubtful.append(result.path)
+        return doubtful
+
+    def _clear(
+        self,
+        quantity: str,
+        path: str,
+        ours: Array | None,
+        theirs: Array | None,
+        ours64: Array | None,
+        theirs64: Array | None,
+    ) -> bool:
+        """Whether the referee would pass the leaf, and its kept result says more already."""
+        if ours is None or theirs is None or ours64 is None or theirs64 is None:
+            return False
+        if not ours.shape == theirs.shape == ours64.shape == theirs64.shape:
+            return False
+        record = self.leaves[quantity, path]
+        gap, gap64 = measure_distance(ours, theirs), measure_distance(ours64, theirs64)
+        if not is_floating(theirs):
+            record.signal = True
+            same_kind = ours.dtype.kind == theirs.dtype.kind
+            return gap == gap64 == 0 and same_kind and record.reach >= 0
+        scale, error = measure_scale(theirs64), measure_distance(theirs, theirs64)
+        record.weigh(scale, error)
+        self.curves.observe(quantity, path, ours, theirs, gap, gap64, error)
+        least = ERROR_FACTOR * self._eps * scale
+        return (
+            gap64 <= NOISE_FACTOR * EPS64 * scale
+            and max(measure_distance(ours, theirs64), error) <= least
+            and ours.dtype == theirs.dtype
+            and ours64.dtype == theirs64.dtype
+            and bool(np.isfinite(theirs64).all())
+            and gap <= record.reach
+        )
+
+
+def _judge(quantity: str, paths: list[str], runs: Forced, probes: Probes) -> list[LeafResult]:
+    if not paths:
+        return []
+
+    def choose(stepped: Stepped) -> Leaves:
+        leaves: Leaves = getattr(stepped, quantity)
+        return {path: leaves[path] for path in paths if path in leaves}
+
+    return judge(
+        Evidence(
+            quantity=quantity,
+            jax=choose(runs.jax),
+            torch=choose(runs.torch),
+            jax64=choose(runs.jax64),
+            torch64=choose(runs.torch64),
+            probes=tuple(Probe(choose(narrow), choose(wide)) for narrow, wide in probes),
+        )
+    )

@@ -1,0 +1,112 @@
+"""All the runs of one training comparison, a step at a time; none outlives the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from comparisons import _trees
+from comparisons._tolerance import ERROR_FACTOR, PROBES
+from comparisons._trajectory._extent import is_floating, measure_distance, measure_scale
+from comparisons._trajectory._forced import Forced, ForcedRecord, Probes
+from comparisons._trajectory._free import Free, FreeRecord
+from comparisons._trajectory._sides import Frame, Side, Stepped
+from comparisons._trees import Leaves
+
+
+class Runs:
+    """Six runs that go on from their own states, and the steps that are forced to PyTorch's.
+
+    The teacher is PyTorch's run at the working dtype: its states are those that training comes
+    through, and numbers that float64 holds exactly.
+    """
+
+    def __init__(self, jax_step: Callable[..., Any], torch_step: Callable[..., Any], state: Any):
+        from comparisons._backends import jax, torch
+
+        self.frame = Frame(state)
+        self._jax = Side(jax, jax_step, self.frame)
+        self._torch = Side(torch, torch_step, self.frame)
+        start = self.frame.leaves
+        wide: Leaves = _trees.widen((start,))[0]
+        self._states: dict[str, Leaves] = {
+            **dict.fromkeys(("jax", "torch", "off"), start),
+            **dict.fromkeys(("jax64", "torch64", "off64"), wide),
+        }
+        self.steps = 0
+        self.moved: set[str] = set()
+        self.lost: int | None = None  # the first step after which nothing of the state is finite
+
+    def advance(
+        self, batch: Any, dtype: str, eps: float, forced: ForcedRecord, free: FreeRecord
+    ) -> None:
+        """Runs and records one step."""
+        self.steps += 1
+        number, wide = self.steps, _trees.widen((batch,))[0]
+        teacher = self._states["torch"]
+        torch = self._torch.step(teacher, batch, dtype, number)
+
+        start: Leaves = _trees.widen((teacher,))[0]
+        from_teacher = Forced(
+            jax=self._jax.step(teacher, batch, dtype, number),
+            torch=torch,
+            jax64=self._jax.step(start, wide, "float64", number),
+            torch64=self._torch.step(start, wide, "float64", number),
+        )
+
+        def probe() -> Probes:
+            pairs: list[tuple[Stepped, Stepped]] = []
+            for seed in range(PROBES):
+                near, near_batch = _trees.perturb((teacher, batch), seed)
+                narrow = self._torch.step(near, near_batch, dtype, number)
+                far, far_batch = _trees.widen((near, near_batch))
+                pairs.append((narrow, self._torch.step(far, far_batch, "float64", number)))
+            return tuple(pairs)
+
+        off, off_batch = _trees.perturb((self._states["off"], batch), PROBES + number)
+        off64, off64_batch = _trees.perturb((self._states["off64"], wide), PROBES + number)
+        on_their_own = Free(
+            jax=self._jax.step(self._states["jax"], batch, dtype, number),
+            torch=torch,
+            jax64=self._jax.step(self._states["jax64"], wide, "float64", number),
+            torch64=self._torch.step(self._states["torch64"], wide, "float64", number),
+            off=self._torch.step(off, off_batch, dtype, number),
+            off64=self._torch.step(off64, off64_batch, "float64", number),
+        )
+        if number == 1:  # the same call twice
+            _check_pure("JAX", from_teacher.jax, on_their_own.jax, on_their_own.jax64, eps)
+            _check_pure("PyTorch", from_teacher.torch64, on_their_own.torch64, torch, eps)
+        forced.observe(number, from_teacher, probe)
+        free.observe(number, on_their_own)
+        self._note(teacher, torch.state)
+        self._states = {run: getattr(on_their_own, run).state for run in Free._fields}
+
+    def _note(self, before: Leaves, after: Leaves) -> None:
+        """Notes which leaves PyTorch's step changed, and when it lost all."""
+        for path in after.keys() - self.moved:
+            if measure_distance(before[path], after[path]):
+                self.moved.add(path)
+        if self.lost is None and not any(
+            np.isfinite(leaf).any() for leaf in after.values() if is_floating(leaf)
+        ):
+            self.lost = self.steps
+
+
+def _check_pure(side: str, first: Stepped, second: Stepped, other: Stepped, eps: float) -> None:
+    """Raises if two calls with the same state and batch differ by more than rounding does."""
+    for quantity in Stepped._fields:
+        leaves, again, rough = (getattr(run, quantity) for run in (first, second, other))
+        for path, leaf in leaves.items():
+            gap = measure_distance(leaf, again[path]) if path in again else np.inf
+            allowed = measure_distance(leaf, rough[path]) + eps * measure_scale(leaf)
+            if gap > ERROR_FACTOR * allowed:
+                raise ValueError(
+                    f"`compare_training({'jax' if side == 'JAX' else 'torch'}_step=...)` must be a "
+                    f"function of the state and the batch alone.\n"
+                    f"  expected: the same from the same state and batch\n"
+                    f"  got:      {quantity} {path} off by {gap:.3g} in a second call\n"
+                    f"Put what it keeps from call to call (an optimizer, a counter, a random "
+                    f"state) into the state."
+                )
