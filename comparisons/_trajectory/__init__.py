@@ -103,9 +103,7 @@ def compare_training(
     runs = Runs(_compile(jax_step) if jit else jax_step, torch_step, _prepare_state(state, dtype))
     with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
         for batch in _read(batches):
-            runs.advance(
-                _prepare(batch, dtype, f"batch {runs.steps + 1}"), dtype, info[0], forced, free
-            )
+            runs.advance(_prepare(batch, dtype, f"batch {runs.steps + 1}"), dtype, forced, free)
     if not runs.steps:
         raise ValueError(
             "`compare_training(batches=...)` must hold at least one batch: comparing nothing "

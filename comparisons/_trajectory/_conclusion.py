@@ -8,6 +8,7 @@ from comparisons._results import LeafResult, Trajectory
 from comparisons._trajectory._forced import QUANTITIES, ForcedRecord
 from comparisons._trajectory._free import FreeRecord
 from comparisons._trajectory._record import LeafRecord
+from comparisons._verdict import Verdict
 
 FORCED, FREE = "teacher-forced", "free-running"
 NAMED = 3  # leaves that a summary names beside the first
@@ -48,9 +49,18 @@ def conclude(forced: ForcedRecord, free: FreeRecord, steps: int) -> Conclusion:
         curves=forced.curves.conclude(),
     )
     of_free = _conclude_free(free, steps, of_forced, apart)
-    return Conclusion(
-        (tuple(_sort(forced.leaves, steps)), of_forced), (tuple(_sort(free.leaves, steps)), of_free)
-    )
+    forced_leaves, free_leaves = _sort(forced.leaves, steps), _sort(free.leaves, steps)
+    if not any(record.rank for record in forced.leaves.values()):
+        free_leaves = [_lay_to_amplification(leaf) for leaf in free_leaves]
+    return Conclusion((tuple(forced_leaves), of_forced), (tuple(free_leaves), of_free))
+
+
+def _lay_to_amplification(leaf: LeafResult) -> LeafResult:
+    """No step is less accurate than the other side's, so a run is not, either."""
+    if leaf.verdict is not Verdict.LESS_ACCURATE:
+        return leaf
+    reason = f"{leaf.reason} From one state every step agrees, so this is amplification."
+    return dataclasses.replace(leaf, verdict=Verdict.AGREES, reason=reason)
 
 
 def _conclude_free(

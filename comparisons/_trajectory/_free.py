@@ -95,7 +95,7 @@ class FreeRecord:
         alone64 = measure_distance(leaf.off64, theirs64)
         record.noise = max(record.noise, torch_error, alone)
         if is_floating(theirs):
-            record.weigh(measure_scale(theirs64), torch_error)
+            record.weigh(measure_scale(theirs64), torch_error, jax_error)
             record.noise64 = max(record.noise64, alone64, record.noise * EPS64 / self._eps)
             self.curves.observe(quantity, path, ours, theirs, gap, gap64, max(torch_error, alone))
             self._note_parting(step, record, gap, alone)

@@ -20,6 +20,7 @@ class LeafRecord:
         failed: How many steps failed.
         scale: Greatest magnitude of PyTorch's float64 run so far.
         error: Greatest error of PyTorch's run at the working dtype so far.
+        jax_error: The same of JAX's, against PyTorch's at float64.
         signal: Whether at some step the leaf was greater than its own rounding error.
     """
 
@@ -28,6 +29,7 @@ class LeafRecord:
     failed: int = 0
     scale: float = 0.0
     error: float = 0.0
+    jax_error: float = 0.0
     signal: bool = False
 
     @property
@@ -40,9 +42,10 @@ class LeafRecord:
         """How far apart the sides were at the step that is kept; -1 before the first."""
         return -1.0 if self.result is None else self.result.max_abs or 0.0
 
-    def weigh(self, scale: float, error: float) -> None:
-        """Notes a step's greatest value and its greatest rounding error."""
+    def weigh(self, scale: float, error: float, jax_error: float) -> None:
+        """Notes a step's greatest value, and the greatest error of either side."""
         self.scale, self.error = max(self.scale, scale), max(self.error, error)
+        self.jax_error = max(self.jax_error, jax_error)
         self.signal |= error < scale or error == 0
 
     def keep(self, step: int, result: LeafResult) -> None:
