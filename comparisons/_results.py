@@ -152,8 +152,9 @@ class Trajectory:
         mode: ``"teacher-forced"``: both sides start each step from PyTorch's state;
             ``"free-running"``: each side goes on from its own.
         kind: ``"agreement"``; ``"amplification"``: every step agrees, and the runs part because
-            training amplifies rounding; ``"defect"``: a step itself differs; ``"drift"``: every
-            step agrees, but the runs part more than rounding explains.
+            training amplifies rounding; ``"defect"``: a step itself differs; ``"difference"``: it
+            does, but not by a mistake: CONVENTION or APPROXIMATION; ``"drift"``: every step agrees,
+            but the runs part more than rounding explains.
         summary: The same in words, with the figures.
         steps: How many steps were run.
         probed: At how many the referee needed probes; the others passed without.

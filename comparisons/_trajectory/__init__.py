@@ -11,11 +11,14 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from comparisons import _trees
 from comparisons._case import DType, check_dtype
 from comparisons._environment import describe_environment
+from comparisons._inputs import prepare_inputs
 from comparisons._results import CaseResult, LeafResult, Trajectory
 from comparisons._runner import read_source
 from comparisons._trajectory._conclusion import conclude
@@ -133,15 +136,11 @@ def compare_training(
 
 
 def _compile(step: Callable[..., Any]) -> Callable[..., Any]:
-    import jax
-
     return step if hasattr(step, "lower") else jax.jit(step)
 
 
 def _find_info(dtype: str) -> tuple[float, float]:
     """The distance from 1 to the next number, and the least normal number."""
-    import jax.numpy as jnp
-
     info = jnp.finfo(dtype)
     return float(info.eps), float(info.tiny)
 
@@ -169,7 +168,7 @@ def _prepare_state(state: Any, dtype: str) -> Any:
 
 def _prepare(tree: Any, dtype: str, what: str) -> Any:
     try:
-        return _trees.prepare_inputs((tree,), dtype)[0]
+        return prepare_inputs((tree,), dtype)[0]
     except (TypeError, ValueError) as error:
         error.add_note(f"in {what} of compare_training")
         raise

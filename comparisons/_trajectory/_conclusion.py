@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 
 from comparisons._results import LeafResult, Trajectory
 from comparisons._trajectory._forced import QUANTITIES, ForcedRecord
 from comparisons._trajectory._free import FreeRecord
 from comparisons._trajectory._record import LeafRecord
-from comparisons._verdict import Verdict
+from comparisons._verdict import Verdict, worst
 
 FORCED, FREE = "teacher-forced", "free-running"
 NAMED = 3  # leaves that a summary names beside the first
@@ -24,13 +25,20 @@ class Conclusion:
 
 def conclude(forced: ForcedRecord, free: FreeRecord, steps: int) -> Conclusion:
     """Draws the conclusion of all steps."""
-    wrong, apart = _find_failing(forced.leaves), _find_failing(free.leaves)
+    wrong, near = _find_first(forced.leaves, _is_failure), _find_first(forced.leaves, _is_near)
     count = f"{steps} step{'s' * (steps != 1)}"
     if wrong:
         kind, (first, leaves) = "defect", wrong
         summary = (
             f"A defect of the step itself, first at step {first} of {steps}, in "
             f"{_name(leaves)}: from one and the same state the two sides step differently."
+        )
+    elif near:
+        kind, (first, leaves) = "difference", near
+        summary = (
+            f"From one and the same state the two sides step alike at every one of {count}, but "
+            f"for what is no mistake by the verdict on it, first at step {first} in "
+            f"{_name(leaves)}."
         )
     else:
         kind, first, leaves = "agreement", None, []
@@ -48,10 +56,13 @@ def conclude(forced: ForcedRecord, free: FreeRecord, steps: int) -> Conclusion:
         first_leaf=leaves[0] if leaves else None,
         curves=forced.curves.conclude(),
     )
-    of_free = _conclude_free(free, steps, of_forced, apart)
+    of_free = _conclude_free(free, steps, of_forced)
     forced_leaves, free_leaves = _sort(forced.leaves, steps), _sort(free.leaves, steps)
     if not any(record.rank for record in forced.leaves.values()):
         free_leaves = [_lay_to_amplification(leaf) for leaf in free_leaves]
+    if of_forced.kind == "difference":
+        verdict = worst(leaf.verdict for leaf in forced_leaves)
+        free_leaves = [_lay_to_steps(leaf, verdict) for leaf in free_leaves]
     return Conclusion((tuple(forced_leaves), of_forced), (tuple(free_leaves), of_free))
 
 
@@ -63,9 +74,16 @@ def _lay_to_amplification(leaf: LeafResult) -> LeafResult:
     return dataclasses.replace(leaf, verdict=Verdict.AGREES, reason=reason)
 
 
-def _conclude_free(
-    free: FreeRecord, steps: int, forced: Trajectory, apart: tuple[int, list[str]] | None
-) -> Trajectory:
+def _lay_to_steps(leaf: LeafResult, verdict: Verdict) -> LeafResult:
+    """A run differs for no other reason than its steps do."""
+    if leaf.verdict is not Verdict.MISMATCH:
+        return leaf
+    reason = f"{leaf.reason} It is what the single steps differ by."
+    return dataclasses.replace(leaf, verdict=verdict, reason=reason)
+
+
+def _conclude_free(free: FreeRecord, steps: int, forced: Trajectory) -> Trajectory:
+    apart = _find_first(free.leaves, _is_failure)
     parted = [(record.parted, _label(key)) for key, record in free.leaves.items() if record.parted]
     alone = min(
         (record.parted_alone for record in free.leaves.values() if record.parted_alone),
@@ -73,11 +91,11 @@ def _conclude_free(
     )
     first: int | None = None
     leaf: str | None = None
-    if apart and forced.kind == "defect":
-        kind, first, leaf = "defect", apart[0], apart[1][0]
+    if apart and forced.kind != "agreement":
+        kind, first, leaf = forced.kind, apart[0], apart[1][0]
         summary = (
             f"Left to themselves the runs part by more than rounding explains, first at step "
-            f"{first} of {steps}, in {_name(apart[1])}: the defect that the teacher-forced "
+            f"{first} of {steps}, in {_name(apart[1])}: the {kind} that the teacher-forced "
             f"comparison finds at step {forced.first_step} in {forced.first_leaf}."
         )
     elif apart:
@@ -100,7 +118,7 @@ def _conclude_free(
         summary += (
             ", and from one state every step agrees: there is no defect in it."
             if forced.kind == "agreement"
-            else f". The defect that the teacher-forced comparison finds at step "
+            else f". The {forced.kind} that the teacher-forced comparison finds at step "
             f"{forced.first_step} in {forced.first_leaf} does not show here."
         )
     else:
@@ -110,9 +128,9 @@ def _conclude_free(
             if steps > 1
             else "After the one step the runs are together, at float64 too."
         )
-        if forced.kind == "defect":
+        if forced.kind != "agreement":
             summary += (
-                f" The defect that the teacher-forced comparison finds at step "
+                f" The {forced.kind} that the teacher-forced comparison finds at step "
                 f"{forced.first_step} in {forced.first_leaf} does not show here."
             )
     return Trajectory(
@@ -126,16 +144,26 @@ def _conclude_free(
     )
 
 
-def _find_failing(
-    records: dict[tuple[str, str], LeafRecord],
+def _is_failure(record: LeafRecord) -> bool:
+    return record.rank == 2
+
+
+def _is_near(record: LeafRecord) -> bool:
+    """Whether the programs differ, but not by a mistake: a convention, another formula."""
+    verdict = record.result and record.result.verdict
+    return verdict in (Verdict.CONVENTION, Verdict.APPROXIMATION)
+
+
+def _find_first(
+    records: Mapping[tuple[str, str], LeafRecord], wanted: Callable[[LeafRecord], bool]
 ) -> tuple[int, list[str]] | None:
-    """The first step at which a leaf fails, and the leaves that do, in the order of computation."""
-    failing = {key: record for key, record in records.items() if record.rank == 2}
-    if not failing:
+    """The first step at which a leaf is so, and those that are then, as they are computed."""
+    found = {key: record for key, record in records.items() if wanted(record)}
+    if not found:
         return None
-    first = min(record.step for record in failing.values())
-    keys = [key for key, record in failing.items() if record.step == first]
-    keys.sort(key=lambda key: (QUANTITIES.index(key[0]), -_excess(failing[key])))
+    first = min(record.step for record in found.values())
+    keys = [key for key, record in found.items() if record.step == first]
+    keys.sort(key=lambda key: (QUANTITIES.index(key[0]), -_excess(found[key])))
     return first, [_label(key) for key in keys]
 
 
@@ -147,7 +175,7 @@ def _excess(record: LeafRecord) -> float:
     return result.float64_gap / result.float64_noise
 
 
-def _sort(records: dict[tuple[str, str], LeafRecord], steps: int) -> list[LeafResult]:
+def _sort(records: Mapping[tuple[str, str], LeafRecord], steps: int) -> list[LeafResult]:
     keys = sorted(records, key=lambda key: QUANTITIES.index(key[0]))
     return [records[key].conclude(steps) for key in keys]
 

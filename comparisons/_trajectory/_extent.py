@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from comparisons._measure import absolute_gap
+from comparisons._distance import absolute_gap
 
 Array = np.ndarray[Any, Any]
 

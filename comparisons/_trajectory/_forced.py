@@ -3,8 +3,9 @@
 Every step is judged, but few need everything that the referee can ask for. First comes a test that
 costs six passes over the leaf: whether the greatest differences lie within the least that the
 referee allows whatever else it measures. What does not pass is judged without probes, which allows
-less than with them; and what does not pass that either is judged with probes, once per leaf and
-degree of failure.
+less than with them; what does not pass that either is judged with probes; and what is then still
+in doubt gets all that ``compare`` has for a single step: rounding inside the JAX program, casts,
+kinks, the third vote. The last two once per leaf and degree of failure.
 """
 
 from __future__ import annotations
@@ -56,34 +57,63 @@ class ForcedRecord:
         self.curves = CurveRecord()
         self.probed = 0
 
-    def observe(self, step: int, runs: Forced, probe: Callable[[], Probes]) -> None:
-        """Judges one step; ``probe`` runs PyTorch's step from a state off by last bits."""
-        self.curves.begin(step)
-        doubtful = {quantity: self._screen(step, quantity, runs) for quantity in QUANTITIES}
-        if any(doubtful.values()):
-            self.probed += 1
-            probes = probe()
-            for quantity, paths in doubtful.items():
-                for result in _judge(quantity, paths, runs, probes):
-                    record = self.leaves[quantity, result.path]
-                    record.keep(step, self._excuse(result))
+    def observe(
+        self,
+        step: int,
+        runs: Forced,
+        probe: Callable[[], Probes],
+        look_closer: Callable[[], list[LeafResult]],
+    ) -> None:
+        """Judges one step.
 
-    def _screen(self, step: int, quantity: str, runs: Forced) -> list[str]:
-        """Paths of the leaves that only probes can clear."""
-        ours, theirs, ours64, theirs64 = (getattr(run, quantity) for run in runs)
-        unclear = [
-            path
-            for path in dict.fromkeys([*theirs, *ours])
-            if not self._clear(
-                quantity, path, *(side.get(path) for side in (ours, theirs, ours64, theirs64))
+        Args:
+            step: Its number.
+            runs: The step from PyTorch's state.
+            probe: Runs PyTorch's step from that state off by last bits.
+            look_closer: Compares the step as a case of its own; paths begin with the quantity.
+        """
+        self.curves.begin(step)
+        doubtful = {
+            (quantity, path)
+            for quantity in QUANTITIES
+            for path in self._settle(step, quantity, self._find_unclear(quantity, runs), runs, ())
+        }
+        if not doubtful:
+            return
+        self.probed += 1
+        probes = probe()
+        doubtful = {
+            (quantity, path)
+            for quantity in QUANTITIES
+            for path in self._settle(
+                step, quantity, [path for q, path in doubtful if q == quantity], runs, probes
             )
+        }
+        for result in look_closer() if doubtful else ():
+            quantity, _, path = result.path.partition("/")
+            if (quantity, path) in doubtful:
+                own = dataclasses.replace(result, quantity=quantity, path=path)
+                self.leaves[quantity, path].keep(step, self._excuse(own))
+
+    def _find_unclear(self, quantity: str, runs: Forced) -> list[str]:
+        sides = [getattr(run, quantity) for run in runs]
+        paths = dict.fromkeys([*sides[1], *sides[0]])
+        return [
+            path
+            for path in paths
+            if not self._clear(quantity, path, *(side.get(path) for side in sides))
         ]
+
+    def _settle(
+        self, step: int, quantity: str, paths: list[str], runs: Forced, probes: Probes
+    ) -> list[str]:
+        """Keeps what the referee says of these leaves; returns those that are still in doubt."""
         doubtful: list[str] = []
-        for judged in _judge(quantity, unclear, runs, ()):
+        for judged in _judge(quantity, paths, runs, probes):
             result = self._excuse(judged)
             record = self.leaves[quantity, result.path]
-            settled = result.verdict in (Verdict.STRUCTURE, Verdict.NONFINITE)
-            if settled or rank(result) <= record.rank:
+            final = result.verdict in (Verdict.STRUCTURE, Verdict.NONFINITE)
+            if final or rank(result) <= record.rank:
                 record.keep(step, result)
             else:
                 doubtful.append(result.path)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from comparisons._measure import measure
 from comparisons._results import LeafResult
@@ -28,6 +28,7 @@ from comparisons._tolerance import ERROR_FACTOR, GROSS_POWER, NOISE_FACTOR
 from comparisons._trajectory._curves import CurveRecord
 from comparisons._trajectory._extent import (
     EPS64,
+    Array,
     is_floating,
     measure_distance,
     measure_scale,
@@ -37,16 +38,18 @@ from comparisons._trajectory._record import LeafRecord
 from comparisons._trajectory._sides import Stepped
 from comparisons._verdict import Verdict
 
+T = TypeVar("T")
 
-class Free(NamedTuple):
+
+class Free(NamedTuple, Generic[T]):
     """The same step of all runs, each from its own state; ``off`` are PyTorch's perturbed ones."""
 
-    jax: Stepped
-    torch: Stepped
-    jax64: Stepped
-    torch64: Stepped
-    off: Stepped
-    off64: Stepped
+    jax: T
+    torch: T
+    jax64: T
+    torch64: T
+    off: T
+    off64: T
 
 
 @dataclasses.dataclass
@@ -74,7 +77,7 @@ class FreeRecord:
         self.leaves: dict[tuple[str, str], FreeLeaf] = collections.defaultdict(FreeLeaf)
         self.curves = CurveRecord()
 
-    def observe(self, step: int, runs: Free) -> None:
+    def observe(self, step: int, runs: Free[Stepped]) -> None:
         """Judges one step."""
         self.curves.begin(step)
         for quantity in QUANTITIES:
@@ -85,7 +88,7 @@ class FreeRecord:
                 if all(leaf is not None and leaf.shape == leaves[0].shape for leaf in leaves):
                     self._observe_leaf(step, quantity, path, Free(*leaves))
 
-    def _observe_leaf(self, step: int, quantity: str, path: str, leaf: Free) -> None:
+    def _observe_leaf(self, step: int, quantity: str, path: str, leaf: Free[Array]) -> None:
         record = self.leaves[quantity, path]
         ours, theirs, ours64, theirs64 = leaf[:4]
         gap, gap64 = measure_distance(ours, theirs), measure_distance(ours64, theirs64)
@@ -128,7 +131,7 @@ class FreeRecord:
                 dtype=str(theirs.dtype),
                 shape=theirs.shape,
                 **figures,
-                **dataclasses.asdict(measure(ours, theirs)),
+                **_measure(ours, theirs),
             )
             record.keep(step, result)
 
@@ -140,6 +143,14 @@ class FreeRecord:
             record.parted = step
         if record.parted_alone is None and alone > half:
             record.parted_alone = step
+
+
+def _measure(ours: Array, theirs: Array) -> dict[str, Any]:
+    if ours.dtype != theirs.dtype and is_floating(theirs):
+        return {"max_abs": measure_distance(ours, theirs)}
+    known = {field.name for field in dataclasses.fields(LeafResult)}
+    found = dataclasses.asdict(measure(ours, theirs))
+    return {name: value for name, value in found.items() if name in known}
 
 
 def _explain(verdict: Verdict, figures: dict[str, float], gap: float, record: FreeLeaf) -> str:

@@ -7,13 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from comparisons import _trees
+from comparisons._case import DType, ParityCase
+from comparisons._inputs import perturb, widen
+from comparisons._inquiry import inquire
+from comparisons._results import LeafResult
 from comparisons._tolerance import GROSS_POWER, PROBES
 from comparisons._trajectory._extent import EPS64, is_floating, measure_distance, measure_scale
 from comparisons._trajectory._forced import Forced, ForcedRecord, Probes
 from comparisons._trajectory._free import Free, FreeRecord
 from comparisons._trajectory._sides import Frame, Side, Stepped
 from comparisons._trees import Leaves
+from comparisons._trial import Trial
 
 
 class Runs:
@@ -24,13 +28,11 @@ class Runs:
     """
 
     def __init__(self, jax_step: Callable[..., Any], torch_step: Callable[..., Any], state: Any):
-        from comparisons._backends import jax, torch
-
         self.frame = Frame(state)
-        self._jax = Side(jax, jax_step, self.frame)
-        self._torch = Side(torch, torch_step, self.frame)
+        self._jax = Side("JAX", jax_step, self.frame)
+        self._torch = Side("PyTorch", torch_step, self.frame)
         start = self.frame.leaves
-        wide: Leaves = _trees.widen((start,))[0]
+        wide: Leaves = widen((start,))[0]
         self._states: dict[str, Leaves] = {
             **dict.fromkeys(("jax", "torch", "off"), start),
             **dict.fromkeys(("jax64", "torch64", "off64"), wide),
@@ -39,14 +41,14 @@ class Runs:
         self.moved: set[str] = set()
         self.lost: int | None = None  # the first step after which nothing of the state is finite
 
-    def advance(self, batch: Any, dtype: str, forced: ForcedRecord, free: FreeRecord) -> None:
+    def advance(self, batch: Any, dtype: DType, forced: ForcedRecord, free: FreeRecord) -> None:
         """Runs and records one step."""
         self.steps += 1
-        number, wide = self.steps, _trees.widen((batch,))[0]
+        number, wide = self.steps, widen((batch,))[0]
         teacher = self._states["torch"]
         torch = self._torch.step(teacher, batch, dtype, number)
 
-        start: Leaves = _trees.widen((teacher,))[0]
+        start: Leaves = widen((teacher,))[0]
         from_teacher = Forced(
             jax=self._jax.step(teacher, batch, dtype, number),
             torch=torch,
@@ -57,14 +59,17 @@ class Runs:
         def probe() -> Probes:
             pairs: list[tuple[Stepped, Stepped]] = []
             for seed in range(PROBES):
-                near, near_batch = _trees.perturb((teacher, batch), seed)
+                near, near_batch = perturb((teacher, batch), seed)
                 narrow = self._torch.step(near, near_batch, dtype, number)
-                far, far_batch = _trees.widen((near, near_batch))
+                far, far_batch = widen((near, near_batch))
                 pairs.append((narrow, self._torch.step(far, far_batch, "float64", number)))
             return tuple(pairs)
 
-        off, off_batch = _trees.perturb((self._states["off"], batch), PROBES + number)
-        off64, off64_batch = _trees.perturb((self._states["off64"], wide), PROBES + number)
+        def look_closer() -> list[LeafResult]:
+            return inquire(Trial(self._make_case(teacher, batch), dtype))[0]
+
+        off, off_batch = perturb((self._states["off"], batch), PROBES + number)
+        off64, off64_batch = perturb((self._states["off64"], wide), PROBES + number)
         on_their_own = Free(
             jax=self._jax.step(self._states["jax"], batch, dtype, number),
             torch=torch,
@@ -76,10 +81,24 @@ class Runs:
         if number == 1:  # the same call twice
             _check_pure("jax_step", from_teacher.jax64, on_their_own.jax64)
             _check_pure("torch_step", from_teacher.torch64, on_their_own.torch64)
-        forced.observe(number, from_teacher, probe)
+        forced.observe(number, from_teacher, probe, look_closer)
         free.observe(number, on_their_own)
         self._note(teacher, torch.state)
-        self._states = {run: getattr(on_their_own, run).state for run in Free._fields}
+        self._states = {run: step.state for run, step in on_their_own._asdict().items()}
+
+    def _make_case(self, state: Leaves, batch: Any) -> ParityCase:
+        """This step alone as a case of ``compare``: its values are the new state and ``aux``."""
+
+        def name_parts(side: Side) -> Callable[..., Any]:
+            return lambda *inputs: dict(zip(Stepped._fields, side.fn(*inputs), strict=True))
+
+        return ParityCase(
+            name="step",
+            title="step",
+            jax=name_parts(self._jax),
+            torch=name_parts(self._torch),
+            inputs=(self.frame.build(state), batch),
+        )
 
     def _note(self, before: Leaves, after: Leaves) -> None:
         """Notes which leaves PyTorch's step changed, and when it lost all."""
