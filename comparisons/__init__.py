@@ -9,9 +9,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from comparisons._backends.torch_training import torch_training as torch_training
     from comparisons._case import ParityCase as ParityCase
     from comparisons._runner import assert_parity as assert_parity
     from comparisons._runner import compare as compare
+    from comparisons._trajectory import compare_training as compare_training
     from comparisons._verdict import Verdict as Verdict
     from comparisons.report import Report as Report
 
@@ -21,9 +23,19 @@ _HOMES = {
     "Verdict": "comparisons._verdict",
     "assert_parity": "comparisons._runner",
     "compare": "comparisons._runner",
+    "compare_training": "comparisons._trajectory",
+    "torch_training": "comparisons._backends.torch_training",
 }
 
-__all__ = ["ParityCase", "Report", "Verdict", "assert_parity", "compare"]
+__all__ = [
+    "ParityCase",
+    "Report",
+    "Verdict",
+    "assert_parity",
+    "compare",
+    "compare_training",
+    "torch_training",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -119,6 +119,63 @@ class LeafResult:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class StepCurve:
+    """Differences over the steps of a training run, at up to some 500 of them.
+
+    Of a longer run the first and the last step are kept, and of each stretch between them the step
+    with the greatest difference.
+
+    Attributes:
+        label: What differs, e.g. ``"aux loss"``; ``"state"`` is the greatest of all its leaves.
+        steps: Numbers of the steps, from 1.
+        jax: The JAX side's values at the working dtype; empty for ``"state"``.
+        torch: The PyTorch side's values, likewise.
+        gap: Greatest absolute difference of the working-dtype runs.
+        float64_gap: The same of the float64 runs.
+        noise: What rounding does to PyTorch's run at the working dtype.
+    """
+
+    label: str
+    steps: tuple[int, ...]
+    jax: tuple[float, ...]
+    torch: tuple[float, ...]
+    gap: tuple[float, ...]
+    float64_gap: tuple[float, ...]
+    noise: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """How a training run compares, step by step.
+
+    Attributes:
+        mode: ``"teacher-forced"``: both sides start each step from PyTorch's state;
+            ``"free-running"``: each side goes on from its own.
+        kind: ``"agreement"``; ``"amplification"``: every step agrees, and the runs part because
+            training amplifies rounding; ``"defect"``: a step itself differs; ``"difference"``: it
+            does, but not by a mistake: CONVENTION or APPROXIMATION; ``"drift"``: every step agrees,
+            but the runs part more than rounding explains.
+        summary: The same in words, with the figures.
+        steps: How many steps were run.
+        probed: At how many the referee needed probes; the others passed without.
+        first_step: The first step at which a leaf fails, or, for ``"amplification"``, at which the
+            runs share less than half of their digits; None if there is none.
+        first_leaf: The leaf that does so, e.g. ``"state params/conv/bias"``; where several do at
+            that step, the first in the order of computation.
+        curves: Differences per step.
+    """
+
+    mode: str
+    kind: str
+    summary: str
+    steps: int
+    probed: int = 0
+    first_step: int | None = None
+    first_leaf: str | None = None
+    curves: tuple[StepCurve, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CaseResult:
     """One case: its leaves, and what a report shows of it.
 
@@ -138,6 +195,7 @@ class CaseResult:
             parameters at their zero initialisation, and so on.
         casts: Places where a side computes at less than the precision that it was run at.
         planted: Defects planted on the JAX side, and whether they were caught.
+        trajectory: Of a training run, what is seen over its steps.
     """
 
     name: str
@@ -154,6 +212,7 @@ class CaseResult:
     vacuity: tuple[str, ...] = ()
     casts: tuple[str, ...] = ()
     planted: tuple[PlantedDefect, ...] = ()
+    trajectory: Trajectory | None = None
 
     @property
     def verdict(self) -> Verdict:

@@ -17,6 +17,7 @@ PROVIDED = {"_pytest_plugin.py": {"pytest"}}
 MAY_IMPORT_TORCH = [
     "comparisons/_backends/torch.py",
     "comparisons/_backends/torch_casts.py",
+    "comparisons/_backends/torch_training.py",
     "comparisons/cases/",
 ]
 # Not private by name, but by JAX's own word: https://docs.jax.dev/en/latest/api_compatibility.html
