@@ -66,7 +66,7 @@ class Runs:
             return tuple(pairs)
 
         def look_closer() -> list[LeafResult]:
-            return inquire(Trial(self._make_case(teacher, batch), dtype))[0]
+            return inquire(Trial(self._make_case(teacher, batch), dtype)).leaves
 
         off, off_batch = perturb((self._states["off"], batch), PROBES + number)
         off64, off64_batch = perturb((self._states["off64"], wide), PROBES + number)
