@@ -16,7 +16,6 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba.extending import intrinsic
 
 from comparisons._distance import Array, absolute_gap, find_infinity
@@ -79,7 +78,7 @@ def compile_loop(wide: str, word: str) -> Callable[..., Any]:
 @intrinsic
 def _count_leading_zeros(typing_context: Any, value: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.ctlz(arguments[0], context.get_constant(numba.boolean, False))
 
     return value(value), generate
 
