@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import sys
 import types
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import jax
+
 Setter = Callable[[Any], None]
 """Puts another object into the one place that a reference was found at."""
 
 MOST_VISITED = 20_000  # objects: a bound for programs that hold large data structures
 # Their own modules go on calling each other as they were written; torch and numpy know no JAX.
-_UNTOUCHED = ("jax._src", "jaxlib", "numpy", "scipy", "torch", "comparisons._")
+_CHECKPOINT: str = inspect.unwrap(jax.checkpoint).__globals__["__name__"]
+_PRIVATE = _CHECKPOINT.rpartition(".")[0]  # the package in which JAX keeps all that it does
+_UNTOUCHED = (_PRIVATE, "jaxlib", "numpy", "scipy", "torch", "comparisons._")
 _NOT_ENTERED = (*_UNTOUCHED, "jax", "builtins")
-_CHECKPOINT = "jax._src.ad_checkpoint"
 
 
 class References:

@@ -120,10 +120,9 @@ class _Search:
         try:
             for attempt in sorted(attempts, key=lambda attempt: attempt.depth):
                 case = attempt.change(case)
-            gaps = _measure_gaps(*self._outputs(case), self.before)
+            nearness = self._measure_nearness(case)
         except _RAISED:
             return set()
-        nearness = min(_compare_gaps(self._gaps[key], gaps[key]) for key in self.before)
         if known is not None and nearness < FAR and nearness != 1:
             best = self._near.get(known.name)
             if best is None or nearness < best[0]:
@@ -136,6 +135,22 @@ class _Search:
         except _RAISED:
             return set()
         return self._find_closed(leaves)
+
+    def _measure_nearness(self, case: ParityCase) -> float:
+        """How much of the gap is left at the leaf that came nearest; values suffice if they fail.
+
+        What does not mend a value does not mend its derivatives, which are what takes long.
+        """
+        values = [key for key in self.before if key[0] == "value"]
+        if values:
+            nearness = self._compare(dataclasses.replace(case, orders=("value",)), values)
+            if nearness != 1:  # else it may be a cause that shows in the derivatives alone
+                return nearness
+        return self._compare(case, list(self.before))
+
+    def _compare(self, case: ParityCase, keys: list[Key]) -> float:
+        gaps = _measure_gaps(*self._outputs(case), keys)
+        return min(_compare_gaps(self._gaps[key], gaps[key]) for key in keys)
 
     def _find_closed(self, leaves: dict[Key, LeafResult]) -> set[Key]:
         """None at all if the change breaks a leaf that was right, or takes a leaf away."""

@@ -49,14 +49,11 @@ def _find_casts(scene: Scene) -> list[dict[str, Any]]:
 
 
 def _multiplies(scene: Scene) -> bool:
-    """Whether there are products whose precision is the default, and that is not the full one."""
+    """Whether there are products, and the default precision is not the full one."""
     setting: Any = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     if setting in ("highest", "float32") or (setting is None and jax.default_backend() == "cpu"):
         return False
-    return any(
-        step.name in ("dot_general", "conv_general_dilated") and step.params["precision"] is None
-        for step in scene.steps
-    )
+    return any(step.name in ("dot_general", "conv_general_dilated") for step in scene.steps)
 
 
 PRECISION: tuple[Known, ...] = (
