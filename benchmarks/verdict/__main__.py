@@ -13,6 +13,7 @@ modes, of the JAX side alone, which is all that it sees.
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -85,6 +86,13 @@ def _print_score(score: Score, seed: int, seconds: float) -> None:
         f"Correct pairs with a warning: {len(score.warnings)}; called vacuous though not made so: "
         f"{len(score.called_vacuous)}."
     )
+    powers = sorted(power for power in score.powers if power is not None)
+    if powers:
+        print(
+            f"Power that it states of their {len(score.powers)} leaves: {statistics.median_low(powers):g}"
+            f" in the median, {powers[int(0.95 * len(powers))]:g} or less for 95 %, none for "
+            f"{len(score.powers) - len(powers)}."
+        )
     gradients = [seen for seen in score.defects if seen.in_gradient]
     by_tool = ", ".join(
         f"{tool.rpartition('.')[2]} {sum(seen.others[tool] for seen in gradients)}"

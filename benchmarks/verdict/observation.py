@@ -23,6 +23,8 @@ from comparisons._trial import Trial
 # changes no more is no mistake on inputs that were not made to hide it.
 ROUNDING = 1e-13
 
+_RANKS = {"pass": 0, "warn": 1, "fail": 2}
+
 Answer = Literal["fail", "warn", "below power", "vacuous", "no effect", "pass"]
 
 
@@ -36,15 +38,15 @@ class Observation:
         defect: The mistake in the JAX side; None if there is none.
         in_gradient: Whether the mistake is in the gradients alone.
         blind: Whether these inputs cannot show the mistakes that the pair names.
-        answer: The comparison's outcome. For a mistake that it passes, ``"below power"`` if it said
-            itself that it would not notice so little, ``"vacuous"`` if it said that its inputs
-            prove nothing, and ``"no effect"`` if nothing changes beyond ROUNDING.
+        answer: Of a correct pair, the comparison's outcome. Of a mistake, ``"fail"`` or ``"warn"``
+            if some leaf comes out worse than without it, and else what ``excuse`` says.
         verdict: The comparison's verdict.
         change: By how much the mistake changes the leaf that it changes most, relative to that
             leaf's greatest element: at float64, or at the working dtype if nothing changes there.
+        powers: The stated power of each leaf.
         vacuity: What the comparison said that it cannot show.
         others: Whether each of the other tools objects; a tool that has nothing to say is missing.
-        details: A line for each leaf that does not pass.
+        details: A line for each leaf: of a correct pair, for those that do not pass.
     """
 
     pair: str
@@ -55,6 +57,7 @@ class Observation:
     answer: Answer
     verdict: str
     change: float
+    powers: tuple[float | None, ...]
     vacuity: tuple[str, ...]
     others: dict[str, bool]
     details: tuple[str, ...]
@@ -74,11 +77,12 @@ def run_job(pair: Pair, job: Job) -> Iterator[Observation]:
     """Compares the pair on each draw as it is, and then with the mistakes."""
     plain = _prepare(pair.jax, pair.jitted)
     unharmed: dict[Draw, _Run] = {}
+    cases: dict[Draw, CaseResult] = {}
     for draw in job.draws:
         good, inputs = _prepare(pair.jax, draw.jitted), pair.make_inputs(draw)
         unharmed[draw] = _run_sides(pair, plain, draw, inputs)
         run = _run_sides(pair, good, draw, inputs) if draw.jitted else unharmed[draw]
-        case = _compare(pair, good, draw, inputs)
+        cases[draw] = case = _compare(pair, good, draw, inputs)
         yield Observation(
             pair=pair.name,
             draw=draw,
@@ -88,6 +92,7 @@ def run_job(pair: Pair, job: Job) -> Iterator[Observation]:
             answer=case.outcome,
             verdict=str(case.verdict),
             change=0.0,
+            powers=tuple(leaf.power for leaf in case.leaves),
             vacuity=case.vacuity,
             others=_ask_others(pair, good, run),
             details=tuple(_describe(leaf) for leaf in case.leaves if leaf.outcome != "pass"),
@@ -98,12 +103,7 @@ def run_job(pair: Pair, job: Job) -> Iterator[Observation]:
         run = _run_sides(pair, bad, draw, inputs)
         changes = measure_changes(unharmed[draw], run)
         case = _compare(pair, bad, draw, inputs)
-        answer: Answer = case.outcome
-        if answer == "pass" and max(changes.values()) < ROUNDING and not pair.blind:
-            answer = "no effect"
-        elif answer == "pass":
-            case = _compare(pair, bad, draw, inputs, power=True)
-            answer = excuse(case, changes)
+        answer = find_worse(cases[draw], case) or excuse(case, changes, pair.blind)
         yield Observation(
             pair=pair.name,
             draw=draw,
@@ -113,28 +113,45 @@ def run_job(pair: Pair, job: Job) -> Iterator[Observation]:
             answer=answer,
             verdict=str(case.verdict),
             change=max(changes.values()),
+            powers=tuple(leaf.power for leaf in case.leaves),
             vacuity=case.vacuity,
             others=_ask_others(pair, bad, run),
             details=tuple(map(_describe, case.leaves)) if answer == "pass" else (),
         )
 
 
-def excuse(case: CaseResult, changes: dict[str, float]) -> Answer:
-    """Why a comparison may pass a mistake: because it said that it cannot see it; else "pass".
+def find_worse(before: CaseResult, after: CaseResult) -> Literal["fail", "warn"] | None:
+    """The worst outcome of the leaves that come out worse than without the mistake, if any do.
 
-    Not a guess of ours, but what its own report says to whoever reads it: that its inputs prove
-    nothing (`CaseResult.vacuity`); or, of every leaf that the mistake changes, that a change of
-    that size goes unnoticed there (`LeafResult.power`, measured and not merely left out).
+    A warning that is there in any case, as that a gradient is zero, notices nothing.
     """
-    if case.vacuity:
-        return "vacuous"
+    ranks = {_name(leaf): _RANKS[leaf.outcome] for leaf in before.leaves}
+    worse = {
+        leaf.outcome
+        for leaf in after.leaves
+        if _RANKS[leaf.outcome] > ranks.get(_name(leaf), _RANKS["pass"])
+    }
+    return "fail" if "fail" in worse else "warn" if worse else None
+
+
+def excuse(case: CaseResult, changes: dict[str, float], blind: bool) -> Answer:
+    """Why a mistake may go unnoticed; ``"pass"`` if nothing excuses it.
+
+    What excuses it is what the comparison's own report says to whoever reads it. If the mistake
+    changes nothing beyond ROUNDING, that these inputs hide something (``CaseResult.vacuity``); it
+    is an accident of the draw, and no mistake at all, if the inputs were not made to hide it. If it
+    changes something, that in every leaf that it changes so small a change goes unnoticed
+    (``LeafResult.power``; None says that not even a wrong sign would be noticed).
+    """
+    if max(changes.values()) < ROUNDING:
+        if case.vacuity:
+            return "vacuous"
+        return "pass" if blind else "no effect"
     powers = {_name(leaf): leaf.power for leaf in case.leaves}
-    changed = {name: change for name, change in changes.items() if change > 0}
-    if not case.planted or not changed:
-        return "pass"
     unseen = all(
         change < (math.inf if (power := powers[name]) is None else power)
-        for name, change in changed.items()
+        for name, change in changes.items()
+        if change >= ROUNDING
     )
     return "below power" if unseen else "pass"
 
@@ -171,11 +188,9 @@ def _prepare(fun: Callable[..., Any], jitted: bool) -> Callable[..., Any]:
 
 
 def _compare(
-    pair: Pair, fun: Callable[..., Any], draw: Draw, inputs: tuple[Any, ...], power: bool = False
+    pair: Pair, fun: Callable[..., Any], draw: Draw, inputs: tuple[Any, ...]
 ) -> CaseResult:
-    report = compare(
-        fun, pair.torch, inputs, orders=pair.orders, dtype=draw.dtype, name=pair.name, power=power
-    )
+    report = compare(fun, pair.torch, inputs, orders=pair.orders, dtype=draw.dtype, name=pair.name)
     return report.cases[0]
 
 

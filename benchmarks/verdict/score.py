@@ -43,6 +43,14 @@ class Score:
         return [seen for seen in self.good if seen.answer == "warn"]
 
     @property
+    def powers(self) -> list[float | None]:
+        """The stated power of each leaf of the correct pairs, those that are blind left out.
+
+        An instrument that states that it notices nothing would miss nothing.
+        """
+        return [power for seen in self.good if not seen.blind for power in seen.powers]
+
+    @property
     def called_vacuous(self) -> list[Observation]:
         """Correct pairs whose inputs it called vacuous though they can show what is planted.
 

@@ -16,13 +16,13 @@ import torch
 from benchmarks.verdict import __main__ as command
 from benchmarks.verdict import observation, other_tools
 from benchmarks.verdict.mutations import GRADIENTS, MUTATIONS, RESULTS, find_defect
-from benchmarks.verdict.observation import excuse
+from benchmarks.verdict.observation import excuse, find_worse
 from benchmarks.verdict.pair import Draw, Pair
 from benchmarks.verdict.pairs import PAIRS
 from benchmarks.verdict.plan import Job, plan_jobs
 from benchmarks.verdict.score import Score, take_score
 from comparisons import Verdict, compare
-from comparisons._results import CaseResult, LeafResult, PlantedDefect
+from comparisons._results import CaseResult, LeafResult
 
 DRAW = Draw("float32", 20, 1.0, 0, jitted=False)
 
@@ -132,36 +132,63 @@ def test_a_mistake_that_changes_a_shape_is_refused():
         score(short, "short")
 
 
-def make_case(power, planted=True, vacuity=()):
+def make_case(power, vacuity=()):
     leaf = LeafResult(path="", quantity="value", verdict=Verdict.AGREES, reason="", power=power)
-    defects = (PlantedDefect(defect="a sign", where="", caught=True),) if planted else ()
-    return CaseResult(name="c", title="", leaves=(leaf,), planted=defects, vacuity=vacuity)
+    return CaseResult(name="c", title="", leaves=(leaf,), vacuity=vacuity)
+
+
+ZERO = ("Input 0 is all zeros.",)
 
 
 @pytest.mark.parametrize(
-    ("case", "change", "answer"),
+    ("case", "change", "blind", "answer"),
     [
-        (make_case(1e-3), 1e-4, "below power"),
-        (make_case(1e-3), 1e-3, "pass"),
-        (make_case(1e-3), 1e-2, "pass"),
-        (make_case(None), 1.0, "below power"),
-        (make_case(None, planted=False), 1e-9, "pass"),
-        (make_case(1e-3), 0.0, "pass"),
-        (make_case(None, vacuity=("Input 0 is all zero.",)), 0.0, "vacuous"),
+        (make_case(1e-3), 1e-4, False, "below power"),
+        (make_case(1e-3), 1e-3, False, "pass"),
+        (make_case(1e-3), 1e-2, False, "pass"),
+        (make_case(None), 1.0, False, "below power"),
+        (make_case(1e-3, ZERO), 1e-2, False, "pass"),
+        (make_case(1e-3), 0.0, True, "pass"),
+        (make_case(1e-3, ZERO), 0.0, True, "vacuous"),
+        (make_case(1e-3), 1e-15, False, "no effect"),
     ],
-    ids=["less", "as much", "more", "no power", "not measured", "no change", "vacuous"],
+    ids=[
+        "less",
+        "as much",
+        "more",
+        "no power",
+        "not hidden",
+        "hidden",
+        "said to be hidden",
+        "no change",
+    ],
 )
-def test_the_only_excuses_are_those_of_the_report_itself(case, change, answer):
-    assert excuse(case, {"value:": change}) == answer
+def test_the_only_excuses_are_those_of_the_report_itself(case, change, blind, answer):
+    assert excuse(case, {"value:": change}, blind) == answer
 
 
 def test_a_leaf_that_would_show_it_is_not_excused_by_one_that_would_not():
-    blind, keen = (make_case(power).leaves[0] for power in (None, 1e-9))
+    unable, keen = (make_case(power).leaves[0] for power in (None, 1e-9))
     case = dataclasses.replace(
-        make_case(None), leaves=(blind, dataclasses.replace(keen, path="b", quantity="vjp"))
+        make_case(None), leaves=(unable, dataclasses.replace(keen, path="b", quantity="vjp"))
     )
-    assert excuse(case, {"value:": 1.0, "vjp:b": 1e-3}) == "pass"
-    assert excuse(case, {"value:": 1.0, "vjp:b": 1e-10}) == "below power"
+    assert excuse(case, {"value:": 1.0, "vjp:b": 1e-3}, False) == "pass"
+    assert excuse(case, {"value:": 1.0, "vjp:b": 1e-10}, False) == "below power"
+
+
+def test_a_warning_that_is_there_without_the_mistake_notices_nothing():
+    def make(*verdicts):
+        leaves = [
+            LeafResult(path=str(i), quantity="value", verdict=verdict, reason="")
+            for i, verdict in enumerate(verdicts)
+        ]
+        return CaseResult(name="c", title="", leaves=tuple(leaves))
+
+    agrees, silent, fails = Verdict.AGREES, Verdict.NO_SIGNAL, Verdict.MISMATCH
+    assert find_worse(make(agrees, silent), make(agrees, silent)) is None
+    assert find_worse(make(agrees, silent), make(silent, silent)) == "warn"
+    assert find_worse(make(agrees, silent), make(silent, fails)) == "fail"
+    assert find_worse(make(agrees, fails), make(agrees, fails)) is None
 
 
 @pytest.mark.parametrize("name", RESULTS)
