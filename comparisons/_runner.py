@@ -17,9 +17,10 @@ from comparisons._environment import describe_environment
 from comparisons._errors import explain_error
 from comparisons._inquiry import inquire
 from comparisons._power import measure_power, plant_defects
+from comparisons._program import trace
 from comparisons._results import CaseResult, LeafResult, PlantedDefect
 from comparisons._trial import Trial
-from comparisons._vacuity import find_vacuity
+from comparisons._vacuity import find_short_counts, find_vacuity
 from comparisons.report import Report
 
 
@@ -171,8 +172,7 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
         trial, leaves = findings.trial, findings.leaves
         powers = {order: measure_power(trial.evidence[order]) for order in case.orders}
         planted = _plant(trial) if power else ()
-        evidence = [trial.evidence[order] for order in case.orders]
-        vacuity = find_vacuity(trial.inputs, evidence, leaves)
+        vacuity = _find_vacuity(trial, leaves)
     return _describe_case(
         case,
         tuple(
@@ -185,6 +185,15 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
         vacuity=vacuity,
         seconds=time.perf_counter() - start,
     )
+
+
+def _find_vacuity(trial: Trial, leaves: list[LeafResult]) -> tuple[str, ...]:
+    from comparisons._backends import jax
+
+    evidence = [trial.evidence[order] for order in trial.case.orders]
+    with jax.session(trial.dtype):
+        program = trace(trial.case.jax, jax.from_numpy(trial.inputs))
+    return (*find_vacuity(trial.inputs, evidence, leaves), *find_short_counts(program))
 
 
 def _plant(trial: Trial) -> tuple[PlantedDefect, ...]:

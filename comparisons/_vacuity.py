@@ -13,6 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from comparisons._program import Program, walk
 from comparisons._referee import Evidence
 from comparisons._results import LeafResult
 from comparisons._trees import Leaves, flatten
@@ -58,6 +59,28 @@ def find_vacuity(
     if "value" in by_order:
         notes += _describe_bounded_steps(arrays, by_order["value"].torch64)
     return tuple(dict.fromkeys(notes))
+
+
+def find_short_counts(program: Program | None) -> tuple[str, ...]:
+    """Where a program counts along an axis of length 1: a sequence of one token has no positions.
+
+    Args:
+        program: The JAX side's; None, of which nothing can be said.
+    """
+    if program is None:
+        return ()
+    lines = [
+        step.line
+        for step in walk(program)
+        if step.op == "iota"
+        and step.equation.params["shape"][step.equation.params["dimension"]] == 1
+    ]
+    return tuple(
+        f"At {line} positions are counted along an axis of length 1: a mistake in what depends on "
+        f"them would not be seen."
+        for line in dict.fromkeys(lines)
+        if line is not None
+    )
 
 
 def _is_array(leaf: Any) -> bool:
