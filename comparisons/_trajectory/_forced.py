@@ -92,7 +92,9 @@ class ForcedRecord:
         for result in look_closer() if doubtful else ():
             quantity, _, path = result.path.partition("/")
             if (quantity, path) in doubtful:
-                own = dataclasses.replace(result, quantity=quantity, path=path)
+                # Where the vote cannot tell, there is nothing to tell of it.
+                vote = result.vote if result.right else ""
+                own = dataclasses.replace(result, quantity=quantity, path=path, vote=vote)
                 self.leaves[quantity, path].keep(step, self._excuse(own))
 
     def _find_unclear(self, quantity: str, runs: Forced) -> list[str]:

@@ -13,6 +13,7 @@ from comparisons.report._curves import Curves, build_curves
 from comparisons.report._format import escape_controls, name_leaf
 from comparisons.report._histogram import Histogram, build_histograms
 from comparisons.report._notes import CauseNote, Note, build_causes, build_notes, find_link
+from comparisons.report._steps import StepFigure, build_steps
 from comparisons.report._table import Mark as Mark
 from comparisons.report._table import Table as Table
 from comparisons.report._table import build_leaves, build_overview, build_values
@@ -59,6 +60,7 @@ class CaseSection:
     findings: tuple[Finding, ...]
     curves: tuple[Curves, ...]
     missing_curves: str
+    steps: tuple[StepFigure, ...]
     values: tuple[Table, ...]
     seconds: str
 
@@ -164,6 +166,7 @@ def _build_section(case: CaseResult, anchor: str) -> CaseSection:
         ),
         curves=curves,
         missing_curves=missing,
+        steps=build_steps(case, anchor),
         values=tuple(
             build_values(leaf)
             for leaf in case.leaves

@@ -19,6 +19,7 @@ from comparisons.report._curves import Curves
 from comparisons.report._document import CaseSection, Document, Mark
 from comparisons.report._histogram import Histogram
 from comparisons.report._legend import COUNTS_AS, LEAF_COLUMNS, MEANINGS, REMARKS, Column
+from comparisons.report._steps import StepFigure
 
 LIGHT, DARK = "default", "github-dark"  # both keep 4.5:1 on the page's code background
 SYMBOLS: dict[Outcome, str] = {"fail": "✕", "warn": "!", "pass": "✓"}
@@ -29,7 +30,12 @@ def render_html(document: Document) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"python": _highlight, "curves": _draw, "histogram": _draw_bars}
+    environment.filters |= {
+        "python": _highlight,
+        "curves": _draw,
+        "steps": _draw_steps,
+        "histogram": _draw_bars,
+    }
     environment.tests["mark"] = _is_mark
     script = _read("report.js")
     # The page's policy lets this script run and no other, and nothing be fetched.
@@ -66,6 +72,12 @@ def _code_style(style: str) -> str:
 def _highlight(source: str) -> Markup:
     lexer = PythonLexer(stripnl=False)
     return Markup(highlight(source, lexer, HtmlFormatter(nowrap=True)).rstrip("\n"))
+
+
+def _draw_steps(figure: StepFigure) -> Markup:
+    from comparisons.report._step_plot import draw_steps  # Matplotlib is slow to import
+
+    return Markup(draw_steps(figure))
 
 
 def _draw(curves: Curves) -> Markup:

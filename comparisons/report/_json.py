@@ -12,7 +12,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from comparisons._results import CaseResult, Cause, LeafResult, PlantedDefect
+from comparisons._results import (
+    CaseResult,
+    Cause,
+    LeafResult,
+    PlantedDefect,
+    StepCurve,
+    Trajectory,
+)
 from comparisons._verdict import Verdict
 
 SCHEMA = "functional-ad/report/1"
@@ -29,7 +36,7 @@ def encode_case(case: CaseResult) -> dict[str, Any]:
 
 def encode(value: Any) -> Any:
     """Strict-JSON form of numbers, text, sequences, mappings and leaf results."""
-    if isinstance(value, LeafResult | Cause | PlantedDefect):
+    if isinstance(value, LeafResult | Cause | PlantedDefect | Trajectory | StepCurve):
         return {name: encode(item) for name, item in _fields(value)}
     if isinstance(value, str):
         return str(value)
@@ -57,7 +64,7 @@ def decode_cases(data: Any) -> tuple[CaseResult, ...]:
     return tuple(_decode_each(data, "cases", CaseResult))
 
 
-def _fields(record: CaseResult | LeafResult | Cause | PlantedDefect) -> list[tuple[str, Any]]:
+def _fields(record: Any) -> list[tuple[str, Any]]:
     return [(field.name, getattr(record, field.name)) for field in dataclasses.fields(record)]
 
 
@@ -130,6 +137,10 @@ def _texts(data: Any, place: str) -> tuple[str, ...]:
     return tuple(_text(item, f"{place}[{i}]") for i, item in enumerate(_list(data, place)))
 
 
+def _numbers(data: Any, place: str) -> tuple[float, ...]:
+    return tuple(_number(item, f"{place}[{i}]") for i, item in enumerate(_list(data, place)))
+
+
 def _optional(decode: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
     return lambda data, place: None if data is None else decode(data, place)
 
@@ -137,6 +148,7 @@ def _optional(decode: Callable[[Any, str], Any]) -> Callable[[Any, str], Any]:
 DECODERS: dict[str, Callable[[Any, str], Any]] = {
     "str": _text,
     "float": _number,
+    "int": _int,
     "bool": _bool,
     "Verdict": _verdict,
     "Any": _values,
@@ -151,4 +163,7 @@ DECODERS: dict[str, Callable[[Any, str], Any]] = {
     "int | None": _optional(_int),
     "float | None": _optional(_number),
     "tuple[int, ...] | None": _optional(_indices),
+    "tuple[float, ...]": _numbers,
+    "tuple[StepCurve, ...]": lambda data, place: tuple(_decode_each(data, place, StepCurve)),
+    "Trajectory | None": _optional(lambda data, place: _decode_record(data, place, Trajectory)),
 }

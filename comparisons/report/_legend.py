@@ -51,6 +51,8 @@ MEANINGS: dict[Verdict, str] = {
 COUNTS_AS = {"fail": "counts as a failure", "warn": "a warning", "pass": "a pass"}
 
 REMARKS = {
+    "Steps": "Of a training run, the first step and leaf that diverge, and whether a step itself "
+    "differs or training amplifies rounding.",
     "Cause": "A known difference between the frameworks. It was tried: the fix closes the gap.",
     "Third vote": "Which side is right, by means that are neither's: finite differences, or a "
     "formula with more digits.",
@@ -75,7 +77,8 @@ LEAF_COLUMNS = (
         "quantity",
         "value: what the function returns. jvp: its change along one fixed tangent. vjp: the "
         "gradient of an argument, which the path starts with, against one fixed cotangent. hvp: "
-        "that gradient's change along the tangent.",
+        "that gradient's change along the tangent. state, aux: the two parts of what a training "
+        "step returns.",
     ),
     Column("verdict", "The verdict on this leaf.", "verdict"),
     Column("shape", "Shape of the leaf; () is a scalar.", "code"),

@@ -70,6 +70,8 @@ def _render_section(section: CaseSection) -> Iterator[str]:
         )
     for curves in section.curves:
         yield f"Curve: {_escape(curves.description)}"
+    for figure in section.steps:
+        yield f"Steps: {_escape(figure.description)}"
     if section.missing_curves:
         yield _escape(section.missing_curves)
 

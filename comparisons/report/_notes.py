@@ -63,7 +63,9 @@ def build_notes(case: CaseResult) -> tuple[Note, ...]:
     """What a reader of a case should know beside the verdict and its reason."""
     vote = _group(case, _tell_vote)
     accepted = _group(case, lambda leaf: escape_controls(leaf.accepted or ""))
+    steps = escape_controls(case.trajectory.summary) if case.trajectory else ""
     notes = [
+        Note("Steps", steps, limit=True),
         Note("Third vote", vote),
         Note("Accepted", accepted, limit=True),
         Note("Established", _tell_precision(case), limit=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import matplotlib.style
@@ -36,9 +36,27 @@ def draw_curves(curves: Curves) -> str:
 
     The same curves give the same bytes. The element is labelled with the curves' description.
     """
+
+    def draw(figure: Figure) -> None:
+        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        _draw_both(top, curves)
+        _draw_difference(bottom, curves)
+
+    return make_svg(draw, curves.anchor, curves.description, 3.6)
+
+
+def make_svg(draw: Callable[[Figure], None], anchor: str, description: str, height: float) -> str:
+    """What is drawn on a figure as an ``<svg>`` element, in the page's font and colours.
+
+    Args:
+        draw: Draws on the empty figure.
+        anchor: Makes the ids in it its own.
+        description: Its label.
+        height: In inches, of a width of 5.6.
+    """
     figure_style = {
         "svg.fonttype": "none",  # text stays text, in the page's font
-        "svg.hashsalt": curves.anchor,
+        "svg.hashsalt": anchor,
         "font.size": 11,
         "axes.titlesize": 11,
         "axes.titlecolor": MUTED,
@@ -56,16 +74,14 @@ def draw_curves(curves: Curves) -> str:
     }
     file = io.StringIO()
     with matplotlib.style.context(["default", figure_style]):
-        figure = Figure(figsize=(5.6, 3.6), layout="constrained")
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-        _draw_both(top, curves)
-        _draw_difference(bottom, curves)
+        figure = Figure(figsize=(5.6, height), layout="constrained")
+        draw(figure)
         metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(file, format="svg", transparent=True, metadata=metadata)
-    return _make_inline(file.getvalue(), curves)
+    return _make_inline(file.getvalue(), anchor, description)
 
 
-def _finite(values: Sequence[float]) -> np.ndarray:
+def as_drawable(values: Sequence[float]) -> np.ndarray:
     """The values with gaps where there is nothing to draw, in range for Matplotlib's arithmetic."""
     array = np.asarray(values, np.float64)
     return np.where(np.abs(array) < 1e300, array, math.nan)
@@ -76,13 +92,15 @@ def _draw_both(axes: Axes, curves: Curves) -> None:
     for values, color, width, alpha in ((curves.torch, TORCH, 5, 0.5), (curves.jax, JAX, 1.4, 1)):
         marker = "o" if len(values) == 1 else ""
         steps = np.arange(1, len(values) + 1)
-        axes.plot(steps, _finite(values), color=color, linewidth=width, alpha=alpha, marker=marker)
+        axes.plot(
+            steps, as_drawable(values), color=color, linewidth=width, alpha=alpha, marker=marker
+        )
     axes.margins(x=0.01)
 
 
 def _draw_difference(axes: Axes, curves: Curves) -> None:
     count = min(len(curves.torch), len(curves.jax))
-    difference = _finite(curves.jax)[:count] - _finite(curves.torch)[:count]
+    difference = as_drawable(curves.jax)[:count] - as_drawable(curves.torch)[:count]
     steps = np.arange(1, count + 1)
     axes.axhline(0, color=MUTED, linewidth=0.8)
     axes.plot(steps, difference, color=TEXT, linewidth=0.9, marker=".", markersize=3)
@@ -95,7 +113,7 @@ def _draw_difference(axes: Axes, curves: Curves) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins="auto", integer=True, steps=[1, 2, 5, 10]))
 
 
-def _make_inline(document: str, curves: Curves) -> str:
+def _make_inline(document: str, anchor: str, description: str) -> str:
     """Makes a stand-alone SVG file part of a page that may hold several."""
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
@@ -107,14 +125,14 @@ def _make_inline(document: str, curves: Curves) -> str:
     for element in root.iter():
         for name, value in list(element.items()):
             if name == "id":
-                value = f"{curves.anchor}-{value}"
-            value = value.replace("url(#", f"url(#{curves.anchor}-")
+                value = f"{anchor}-{value}"
+            value = value.replace("url(#", f"url(#{anchor}-")
             if name == f"{{{XLINK}}}href":
-                value = value.replace("#", f"#{curves.anchor}-", 1)
+                value = value.replace("#", f"#{anchor}-", 1)
             for stand_in, color in PALETTE.items():
                 value = value.replace(stand_in, color)
             element.set(name, value)
     for name in ("width", "height"):
         root.attrib.pop(name, None)
-    root.attrib.update({"role": "img", "aria-label": curves.description, "class": "plot"})
+    root.attrib.update({"role": "img", "aria-label": description, "class": "plot"})
     return ET.tostring(root, encoding="unicode")

@@ -275,7 +275,7 @@ def test_curves_take_the_colours_of_the_scheme(open_page):
         paths = page.locator("svg path[style*='--torch'], svg path[style*='--jax']")
         colors.append(paths.evaluate_all("all => all.map(p => getComputedStyle(p).stroke)"))
     light, dark = colors
-    assert len(light) == 4
+    assert len(light) == 6  # two cases with curves, and a training run
     assert len(set(light)) == len(set(dark)) == 2
     assert not set(light) & set(dark)
 

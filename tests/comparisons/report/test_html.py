@@ -125,7 +125,10 @@ def test_pictures_are_described(page, sample):
     pictures = page.all("svg")
     assert all(svg["role"] == "img" for svg in pictures)
     curves = [svg for svg in pictures if svg["class"] == "plot"]
-    assert len(curves) == sum(len(case.curves) for case in sample.cases) == 2
+    runs = [case.trajectory for case in sample.cases if case.trajectory]
+    over_steps = sum(len(run.curves) for run in runs)
+    assert len(curves) == sum(len(case.curves) for case in sample.cases) + over_steps == 2 + 2
+    assert any(svg["aria-label"].startswith("aux loss over 20 steps: ") for svg in curves)
     assert curves[0]["aria-label"].startswith("loss over 50 steps: PyTorch goes from 5.75 to")
     bars = [svg for svg in pictures if svg["class"] == "bars"]
     assert len(bars) == 8

@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comparisons._case import ORDERS
-from comparisons._results import CaseResult, Cause, LeafResult, PlantedDefect
+from comparisons._results import (
+    CaseResult,
+    Cause,
+    LeafResult,
+    PlantedDefect,
+    StepCurve,
+    Trajectory,
+)
 from comparisons._verdict import Verdict
 from comparisons.report import SCHEMA, Report
 
@@ -124,6 +131,23 @@ _leaves = st.builds(
     **dict.fromkeys(("p99_ulp", "cosine"), st.none() | _number),
     **dict.fromkeys(("established", "accepted"), st.none() | _text),
 )
+_numbers = st.lists(_number, max_size=3).map(tuple)
+_step_curves = st.builds(
+    StepCurve,
+    label=_text,
+    steps=_index,
+    **dict.fromkeys(("jax", "torch", "gap", "float64_gap", "noise"), _numbers),
+)
+_trajectories = st.builds(
+    Trajectory,
+    mode=st.sampled_from(["teacher-forced", "free-running"]),
+    kind=_text,
+    summary=_text,
+    steps=st.integers(1, 9),
+    first_step=st.none() | st.integers(1, 9),
+    first_leaf=st.none() | _text,
+    curves=st.lists(_step_curves, max_size=2).map(tuple),
+)
 _cases = st.builds(
     CaseResult,
     name=_text,
@@ -137,6 +161,7 @@ _cases = st.builds(
     seconds=_number,
     vacuity=st.lists(_text, max_size=2).map(tuple),
     casts=st.lists(_text, max_size=2).map(tuple),
+    trajectory=st.none() | _trajectories,
     planted=st.lists(
         st.builds(PlantedDefect, defect=_text, where=_text, caught=st.booleans()), max_size=2
     ).map(tuple),

@@ -11,7 +11,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from comparisons._results import CaseResult, Cause, LeafResult, PlantedDefect, summarize
+from comparisons._results import (
+    CaseResult,
+    Cause,
+    LeafResult,
+    PlantedDefect,
+    StepCurve,
+    Trajectory,
+    summarize,
+)
 from comparisons._verdict import Verdict
 from comparisons.report import SCHEMA, Report
 from comparisons.report._json import DECODERS
@@ -77,12 +85,15 @@ def _find_records(data, name):
 
 def test_the_schema_has_exactly_the_fields_that_are_written(schema, sample):
     data = sample.to_dict()
+    trajectory = next(case["trajectory"] for case in data["cases"] if case["trajectory"])
     kinds = [
         (schema, data),
         (schema["$defs"]["case"], data["cases"][0]),
         (schema["$defs"]["leaf"], data["cases"][0]["leaves"][0]),
         (schema["$defs"]["cause"], _find_records(data, "causes")[0]),
         (schema["$defs"]["defect"], _find_records(data, "planted")[0]),
+        (schema["$defs"]["trajectory"], trajectory),
+        (schema["$defs"]["step_curve"], trajectory["curves"][0]),
         (schema["$defs"]["summary"], summarize(sample.cases)),
     ]
     for described, written in kinds:
@@ -98,7 +109,12 @@ def test_the_schema_requires_what_release_0_1_wrote(schema):
     for kind, written in (("case", case), ("leaf", case["leaves"][0]), ("summary", old["summary"])):
         described = schema["$defs"][kind]
         assert set(described["required"]) == set(written)
-    for kind in ("cause", "defect"):  # they are new, so nothing lacks a part of them
+    for kind in (
+        "cause",
+        "defect",
+        "trajectory",
+        "step_curve",
+    ):  # they are new, so nothing lacks a part of them
         described = schema["$defs"][kind]
         assert set(described["required"]) == set(described["properties"])
 
@@ -113,7 +129,9 @@ def test_the_sample_uses_every_field(sample):
     assert {defect["caught"] for defect in _find_records(data, "planted")} == {True, False}
 
 
-@pytest.mark.parametrize("kind", [CaseResult, LeafResult, Cause, PlantedDefect])
+@pytest.mark.parametrize(
+    "kind", [CaseResult, LeafResult, Cause, PlantedDefect, Trajectory, StepCurve]
+)
 def test_every_field_can_be_read_back(kind):
     assert {str(field.type) for field in dataclasses.fields(kind)} <= set(DECODERS)
 
@@ -127,6 +145,8 @@ def test_the_page_describes_every_field_as_the_schema_does(schema):
         "A leaf": definitions["leaf"],
         "A cause": definitions["cause"],
         "A planted defect": definitions["defect"],
+        "A trajectory": definitions["trajectory"],
+        "A curve over steps": definitions["step_curve"],
         "The summary": definitions["summary"],
     }.items():
         part = page.split(f"### {heading}\n")[1].split("\n### ")[0]
