@@ -1,8 +1,7 @@
 """The nine verdicts, from worst to best, and what each counts as.
 
 The order is the ladder: a case is as bad as its worst leaf, a report as bad as its worst case.
-``_referee.py`` decides six of them so far; the three that are reserved are named here so that the
-order, and a stored report, keep their meaning when they come.
+``_referee.py`` decides all of them but CONVENTION, which ``_inquiry.py`` makes of a MISMATCH.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ class Verdict(enum.StrEnum):
     STRUCTURE = "STRUCTURE"  # tree, shape or dtype differ, or there was nothing to compare
     NONFINITE = "NONFINITE"  # NaN or infinity in different places
     MISMATCH = "MISMATCH"  # more than rounding
-    CONVENTION = "CONVENTION"  # reserved: differs only where the function is not smooth
-    APPROXIMATION = "APPROXIMATION"  # reserved: two formulas for one function
+    CONVENTION = "CONVENTION"  # a choice: at a point that is not smooth, or a named default
+    APPROXIMATION = "APPROXIMATION"  # two formulas for one function
     LESS_ACCURATE = "LESS_ACCURATE"  # float64 agrees, one side rounds far worse
-    NO_SIGNAL = "NO_SIGNAL"  # reserved: below its own rounding noise
+    NO_SIGNAL = "NO_SIGNAL"  # below its own rounding noise
     AGREES = "AGREES"  # the difference is rounding
     IDENTICAL = "IDENTICAL"  # bit for bit
 

@@ -46,12 +46,12 @@ def take_vote(trial: Trial, leaf: LeafResult) -> Vote:
         if leaf.quantity == "value":
             return Vote(
                 None,
-                "No third vote: a value has no derivative to be checked against, and the "
+                "A value has no derivative to be checked against, and the "
                 "case has no formula.",
             )
         return _ask_differences(trial, leaf)
     except Exception as error:  # a function may not bear to be evaluated elsewhere
-        return Vote(None, f"No third vote: {type(error).__name__} beside the point.")
+        return Vote(None, f"The function raises {type(error).__name__} beside the point.")
 
 
 def _ask_differences(trial: Trial, leaf: LeafResult) -> Vote:
@@ -61,7 +61,7 @@ def _ask_differences(trial: Trial, leaf: LeafResult) -> Vote:
     ours, theirs = (side[leaf.path][leaf.worst] for side in (evidence.jax64, evidence.torch64))
     slopes = _find_slopes(trial, leaf)
     if slopes is None:
-        return Vote(None, "No third vote: the function is not finite around this point.")
+        return Vote(None, "The function is not finite around this point.")
     (our_slope, our_error), (their_slope, their_error) = slopes
     error = max(our_error, their_error)
     gap = abs(ours - theirs)
@@ -93,14 +93,14 @@ def _decide(ours: Any, theirs: Any, truth: Any, error: float, how: str) -> Vote:
     said = f"{how} give {_write(truth)} ± {error:.1g} where JAX has {_write(ours)} and PyTorch "
     said += f"{_write(theirs)}"
     if not error <= 0.1 * gap:
-        return Vote(None, f"{said}: that error is too large to tell who is right.")
+        return Vote(None, f"{said}: that error is too large to tell.")
     near = max(10 * error, 1e-3 * gap)
     right = [
         name for name, found in (("JAX", ours), ("PyTorch", theirs)) if abs(found - truth) <= near
     ]
     if not right:
-        return Vote("neither", f"{said}: neither is right.")
-    return Vote(right[0], f"{said}: {right[0]} is right.")
+        return Vote("neither", f"{said}.")
+    return Vote(right[0], f"{said}.")
 
 
 def _write(number: Any) -> str:

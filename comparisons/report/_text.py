@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator
 
 from rich import box
@@ -14,7 +13,6 @@ from rich.text import Text
 
 from comparisons._verdict import Outcome
 from comparisons.report._document import CaseSection, Document, Mark
-from comparisons.report._histogram import Histogram, name_way
 from comparisons.report._table import POWER_COLUMN
 
 STYLES: dict[Outcome, str] = {"fail": "bold red", "warn": "yellow", "pass": "green"}
@@ -22,7 +20,7 @@ WIDTH = 80
 WIDTH_FOR_POWER = 96
 WIDTH_FOR_TITLES = 120
 FINDINGS_SHOWN = 12  # of one case; the files have all
-LEVELS = " ▁▂▃▄▅▆▇█"
+FINDINGS_SHOWN_WITH_CAUSE = 3  # the cause says it all
 
 
 def render_text(document: Document) -> str:
@@ -107,15 +105,14 @@ def _explain(section: CaseSection) -> Iterator[RenderableType]:
     if section.error:
         yield _indent(Text(section.error))
     found = [finding for finding in section.findings if finding.mark.outcome != "pass"]
-    for finding in found[:FINDINGS_SHOWN]:
+    shown = FINDINGS_SHOWN_WITH_CAUSE if section.causes else FINDINGS_SHOWN
+    for finding in found[:shown]:
         same = finding.mark == section.mark
         own = [] if same else [_style_verdict(finding.mark), "  "]
         line = Text.assemble(*own, (finding.where, "bold"), ": ")
         yield _indent(line + Text(finding.reason))
-        if finding.histogram:
-            yield _indent(Text(draw_sparkline(finding.histogram), style="dim"), 4)
-    if len(found) > FINDINGS_SHOWN:
-        yield _indent(Text(f"and {len(found) - FINDINGS_SHOWN} more leaves"))
+    if len(found) > shown:
+        yield _indent(Text(f"and {len(found) - shown} more leaves"))
     if not section.error and not found:
         yield _indent(Text(section.reason))
     for note in section.notes:
@@ -131,16 +128,6 @@ def _qualify(section: CaseSection) -> Iterator[RenderableType]:
         if note.limit:
             yield _label(note.label, Text(note.text))
     yield Text("")
-
-
-def draw_sparkline(histogram: Histogram) -> str:
-    """A histogram in one line; heights are by the logarithm of the count."""
-    total = sum(histogram.counts) + histogram.lone
-    bars = "".join(
-        LEVELS[1 + round((len(LEVELS) - 2) * math.log(count) / math.log(total))] if count else " "
-        for count in histogram.counts
-    )
-    return f"0 {bars} {name_way(len(histogram.counts) - 1)} ULP: {histogram.summary}"
 
 
 def _name(section: CaseSection) -> Text:

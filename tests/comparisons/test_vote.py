@@ -47,7 +47,7 @@ def test_the_side_that_is_right_is_named(order):
     ours = leaves(wrong_jax, torch.sin, ("value", order))[order]
     assert (ours.verdict, ours.right) == (Verdict.MISMATCH, "PyTorch")
     assert ours.vote.startswith("Finite differences at float64 give ")
-    assert ours.vote.endswith("PyTorch is right.")
+    assert " where JAX has " in ours.vote
     theirs = leaves(jnp.sin, WrongTorch.apply, ("value", order))[order]
     assert (theirs.verdict, theirs.right) == (Verdict.MISMATCH, "JAX")
 
@@ -88,7 +88,7 @@ def test_two_functions_are_not_voted_on():
     assert found["vjp"].right is None
     assert "so the functions differ, not their derivatives" in found["vjp"].vote
     assert found["value"].right is None
-    assert found["value"].vote.startswith("No third vote: a value has no derivative")
+    assert found["value"].vote.startswith("A value has no derivative")
 
 
 def test_a_formula_votes_on_values_and_derivatives():
@@ -118,7 +118,7 @@ def test_outside_of_the_domain_there_is_no_vote():
 
     found = leaves(ours, theirs, ("vjp",), np.array([1.0]))["vjp"]
     assert found.right is None
-    assert found.vote in ("No third vote: the function is not finite around this point.", "")
+    assert found.vote in ("The function is not finite around this point.", "")
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -74,19 +74,6 @@ def test_the_power_is_a_column_where_there_is_room(sample):
     assert row.split()[-1] == "1e-12"
 
 
-def test_distances_are_drawn_in_a_line(make_report, make_leaf):
-    leaf = make_leaf(
-        Verdict.MISMATCH,
-        dtype="float32",
-        histogram=(1000, 0, 30, 1),
-        max_ulp=5.0,
-        p99_ulp=3.0,
-        cosine=1.0,
-    )
-    text = str(make_report(CaseResult(name="c", title="", leaves=(leaf,))))
-    assert "    0 █ ▄▁ 4 to 7 ULP: 99 % within 3 ULP, all within 5; cosine 1\n" in text
-
-
 def test_leaves_that_fail_worse_or_less_than_the_case_say_so(make_report, make_leaf):
     leaves = (make_leaf(Verdict.STRUCTURE, path="a"), make_leaf(Verdict.MISMATCH, path="b"))
     text = str(make_report(CaseResult(name="c", title="", leaves=leaves)))
