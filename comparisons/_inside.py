@@ -9,6 +9,7 @@ import numpy as np
 from comparisons._backends import jax as jax_side
 from comparisons._case import Order
 from comparisons._casts import Cast, find_casts, find_lowest
+from comparisons._referee import Probe
 from comparisons._rounding import measure_rounding
 from comparisons._seeds import Seeds
 from comparisons._trees import Leaves
@@ -31,6 +32,9 @@ def open_up(trial: Trial, quantities: set[str]) -> tuple[Trial, tuple[str, ...]]
             known[order] = lowest
         else:
             known[order] = {"inner": measure_inner_rounding(trial, order)}
+        known[order]["jax_probes"] = tuple(
+            Probe(near[order], far[order]) for near, far in trial.jax_probes
+        )
     return trial.learn(known), tuple(map(str, (*ours, *theirs)))
 
 

@@ -25,7 +25,8 @@ come to at float64; at a kink, where a last bit makes a jump, it shrinks alike a
     MISMATCH       |J64 - T64| > noise, and more than APPROXIMATION allows
     APPROXIMATION  |J64 - T64| > noise, but nowhere more than APPROXIMATION_EPS roundings at
                    float32, of |T64| + max|T64|
-    LESS_ACCURATE  eJ > ERROR_FACTOR (eT + unit), or PyTorch's error likewise against JAX's;
+    LESS_ACCURATE  eJ > ERROR_FACTOR (eT + unit), or PyTorch's error likewise against JAX's, which
+                   is measured by perturbed runs, too, before this is said;
                    but MISMATCH if that error is gross: above eps**GROSS_POWER max|T64|
     NO_SIGNAL      nowhere more than `noise` at float64 on either side, and not all zero
     IDENTICAL      J and T are equal bit for bit
@@ -87,6 +88,7 @@ class Evidence:
         inner: What rounding inside the JAX program does at float64, by path, where measured.
         jax_casts: The coarsest dtype that JAX's float64 run goes through, if it is not float64.
         torch_casts: PyTorch's.
+        jax_probes: JAX's runs that are off by a last bit, where they were made.
     """
 
     quantity: str
@@ -100,6 +102,7 @@ class Evidence:
     inner: Leaves = dataclasses.field(default_factory=dict[str, Array])
     jax_casts: str | None = None
     torch_casts: str | None = None
+    jax_probes: tuple[Probe, ...] = ()
 
 
 def judge(evidence: Evidence) -> list[LeafResult]:
@@ -154,7 +157,8 @@ class Rounding:
         self.shrink = float(jnp.finfo(self.wide).eps) / eps
         referee = ours64 if casts[1] and not casts[0] else theirs64
 
-        probes = _find_probes(evidence, path, theirs.shape)
+        probes = _find_probes(evidence.probes, path, theirs.shape)
+        jax_probes = _find_probes(evidence.jax_probes, path, theirs.shape)
         size = _finite(np.abs(referee))
         self.scale = float(np.max(size, initial=0.0))
         move = _greatest_of([absolute_gap(wide, theirs64) for _, wide in probes], size)
@@ -174,7 +178,9 @@ class Rounding:
         self.jax_error = absolute_gap(ours, referee)
         self.torch_error = absolute_gap(theirs, referee)
         own = [absolute_gap(narrow, wide) for narrow, wide in probes]
-        usual_jax = _raise_to_median(_finite(self.jax_error), unit) + self.wobble
+        own_jax = [absolute_gap(narrow, wide) for narrow, wide in jax_probes]
+        usual_jax = _raise_to_median(_greatest_of([self.jax_error, *own_jax], size), unit)
+        usual_jax = usual_jax + self.wobble
         usual_torch = _raise_to_median(_greatest_of([self.torch_error, *own], size), unit)
         usual_torch = usual_torch + self.wobble
         self.allowed = ERROR_FACTOR * (usual_torch + unit)
@@ -300,11 +306,11 @@ def _find_eps(dtype: str | None) -> float:
 
 
 def _find_probes(
-    evidence: Evidence, path: str, shape: tuple[int, ...]
+    probes: tuple[Probe, ...], path: str, shape: tuple[int, ...]
 ) -> list[tuple[Array, Array]]:
     return [
         (probe.working[path], probe.float64[path])
-        for probe in evidence.probes
+        for probe in probes
         if path in probe.working
         and path in probe.float64
         and probe.working[path].shape == probe.float64[path].shape == shape

@@ -89,14 +89,24 @@ class Trial:
 
     @functools.cached_property
     def probes(self) -> tuple[tuple[Outputs, Outputs], ...]:
-        """PyTorch with inputs and cotangents off by a last bit, at both dtypes."""
+        """PyTorch with inputs and seeds off by a last bit, at both dtypes."""
         from comparisons._backends import torch
 
+        return self._run_probes(torch)
+
+    @functools.cached_property
+    def jax_probes(self) -> tuple[tuple[Outputs, Outputs], ...]:
+        """JAX likewise; only where it is asked whether PyTorch rounds worse."""
+        from comparisons._backends import jax
+
+        return self._run_probes(jax)
+
+    def _run_probes(self, side: Any) -> tuple[tuple[Outputs, Outputs], ...]:
         found: list[tuple[Outputs, Outputs]] = []
         for probe in range(PROBES):
             near = perturb(self.inputs, probe)
-            narrow = self.run(torch, near, probe=probe)
-            found.append((narrow, self.run(torch, widen(near), float64=True, probe=probe)))
+            narrow = self.run(side, near, probe=probe)
+            found.append((narrow, self.run(side, widen(near), float64=True, probe=probe)))
         return tuple(found)
 
     @functools.cached_property

@@ -46,8 +46,7 @@ def take_vote(trial: Trial, leaf: LeafResult) -> Vote:
         if leaf.quantity == "value":
             return Vote(
                 None,
-                "A value has no derivative to be checked against, and the "
-                "case has no formula.",
+                "A value has no derivative to be checked against, and the case has no formula.",
             )
         return _ask_differences(trial, leaf)
     except Exception as error:  # a function may not bear to be evaluated elsewhere

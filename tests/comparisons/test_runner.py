@@ -210,7 +210,9 @@ def test_every_run_starts_from_the_same_random_states_and_leaves_them():
     drawn = []
 
     def draw(x):
-        drawn.append((random.random(), np.random.rand(), float(torch.rand((), dtype=torch.float64))))
+        drawn.append(
+            (random.random(), np.random.rand(), float(torch.rand((), dtype=torch.float64)))
+        )
         return x
 
     random.seed(1)

@@ -76,6 +76,15 @@ def test_probes_make_up_for_a_lucky_run():
     assert referee.judge(probed)[0].verdict is Verdict.AGREES
 
 
+def test_a_lucky_run_of_jax_makes_pytorch_no_worse():
+    """JAX is exact by luck, so PyTorch's 200 units look bad, until JAX's neighbours are known."""
+    unlucky = referee.Probe({"y": np.float32([1 + 100 * EPS32])}, {"y": np.array([1.0])})
+    lucky = evidence_for(1.0, 0.0, torch_error=200 * EPS32)
+    assert referee.judge(lucky)[0].verdict is Verdict.LESS_ACCURATE
+    probed = referee.Evidence(**{**vars(lucky), "jax_probes": (unlucky,)})
+    assert referee.judge(probed)[0].verdict is Verdict.AGREES
+
+
 def evidence_of(errors, gap64=0.0):
     """Made-up runs: both sides err by ``errors`` from 1; float64 differs in the first element."""
     exact = np.ones(len(errors))
