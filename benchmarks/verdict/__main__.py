@@ -90,8 +90,8 @@ def _print_score(score: Score, seed: int, seconds: float) -> None:
     if powers:
         print(
             f"Power that it states of their {len(score.powers)} leaves: "
-            f"{statistics.median_low(powers):g}"
-            f" in the median, {powers[int(0.95 * len(powers))]:g} or less for 95 %, none for "
+            f"{statistics.median_low(powers):g} in the median, "
+            f"{powers[int(0.95 * len(powers))]:g} or less for 95 %, none for "
             f"{len(score.powers) - len(powers)}."
         )
     gradients = [seen for seen in score.defects if seen.in_gradient]

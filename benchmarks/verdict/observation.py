@@ -200,8 +200,8 @@ def _run_sides(pair: Pair, fun: Callable[..., Any], draw: Draw, inputs: tuple[An
         name=pair.name, title="", jax=fun, torch=pair.torch, inputs=inputs, orders=pair.orders
     )
     trial = Trial(case, draw.dtype)
-    ours, ours64, _ = trial.jax_runs
-    theirs, _, _ = trial.torch_runs
+    ours, ours64 = trial.jax_runs[0], trial.jax64
+    theirs = trial.torch_runs[0]
     return _Run(*(_flatten(outputs, pair) for outputs in (ours, ours64, theirs)), trial.inputs)
 
 

@@ -184,11 +184,11 @@ PAIRS = (
     ),
     Pair(
         name="inverse",
-        jax=lambda a, b: jnp.linalg.inv(a),
-        torch=lambda a, b: torch.linalg.inv(a),
-        inputs=_system,
+        jax=jnp.linalg.inv,
+        torch=torch.linalg.inv,
+        inputs=lambda rng, size, scale: _system(rng, size, scale)[:1],
         sizes=(6, 20),
-        defects={"reciprocal elements": lambda a, b: 1 / a},
+        defects={"reciprocal elements": lambda a: 1 / a},
     ),
     Pair(
         name="Cholesky factor",

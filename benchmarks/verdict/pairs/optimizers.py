@@ -37,15 +37,17 @@ def _optax(make: Callable[..., Any], *args: Any, **options: Any) -> Callable[...
 
     def run(params: Any, grads: Any) -> Any:
         optimizer = make(*args, **options)
-
-        def step(carry: Any, grad: Any) -> Any:
-            params, state = carry
+        state = optimizer.init(params)
+        for grad in _take_apart(grads):
             updates, state = optimizer.update(grad, state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        return jax.lax.scan(step, (params, optimizer.init(params)), grads)[0][0]
+            params = optax.apply_updates(params, updates)
+        return params
 
     return run
+
+
+def _take_apart(grads: Any) -> list[Any]:
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], grads) for i in range(4)]
 
 
 def _torch(
@@ -81,10 +83,9 @@ def _clip(params: Any, grads: Any, each: bool = False, eps: float = 1e-6) -> Any
             jax.tree.structure(grad), [leaf * f for leaf, f in zip(leaves, factors, strict=True)]
         )
 
-    def step(params: Any, grad: Any) -> tuple[Any, None]:
-        return jax.tree.map(lambda p, g: p - 0.1 * g, params, clip(grad)), None
-
-    return jax.lax.scan(step, params, grads)[0]
+    for grad in _take_apart(grads):
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, clip(grad))
+    return params
 
 
 def _step(w: Any, g: Any, m: Any, nesterov: bool = False, dampening: float = 0.0, lr: float = 0.1):
@@ -115,7 +116,6 @@ _FOUR_STEPS: dict[str, Any] = {
     "orders": ("value",),
     "inputs": _parameters,
     "sizes": (4, 20),
-    "jitted": True,
 }
 
 PAIRS = (
