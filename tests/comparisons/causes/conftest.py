@@ -1,4 +1,4 @@
-"""The search as the runner calls it."""
+"""What a run says of the causes of a pair."""
 
 from __future__ import annotations
 
@@ -11,32 +11,19 @@ from typing import Any
 
 import pytest
 
-from comparisons import ParityCase, _trees
-from comparisons._backends import jax as jax_side
-from comparisons._backends import torch as torch_side
-from comparisons._causes import Found, find_causes
+from comparisons import ParityCase
+from comparisons._results import Cause
 from comparisons._runner import run_case
 
 
-def run_at_float64(case: ParityCase) -> tuple[Any, Any]:
-    inputs = _trees.widen(_trees.prepare_inputs(case.inputs, case.dtype))
-    return tuple(
-        side.run(fn, inputs, "float64", case.orders)
-        for side, fn in ((jax_side, case.jax), (torch_side, case.torch))
-    )
-
-
-def explain(case: ParityCase) -> dict[tuple[str, str], tuple[Found, ...]]:
-    leaves = run_case(case).leaves
-    failing = [leaf for leaf in leaves if leaf.outcome != "pass"]
-    assert failing, "the pair is to differ"
-    found = find_causes(case, failing, lambda case: run_case(case).leaves, run_at_float64)
-    assert set(found) <= {(leaf.quantity, leaf.path) for leaf in failing}
-    return {key: found.get(key, ()) for key in ((leaf.quantity, leaf.path) for leaf in failing)}
+def explain(case: ParityCase) -> dict[tuple[str, str], tuple[Cause, ...]]:
+    open_leaves = [leaf for leaf in run_case(case).leaves if leaf.outcome != "pass"]
+    assert open_leaves, "the pair is to differ"
+    return {(leaf.quantity, leaf.path): leaf.causes for leaf in open_leaves}
 
 
 @pytest.fixture(name="explain")
-def fixture_explain() -> Callable[[ParityCase], dict[tuple[str, str], tuple[Found, ...]]]:
+def fixture_explain() -> Callable[[ParityCase], dict[tuple[str, str], tuple[Cause, ...]]]:
     """The causes of every failing leaf."""
     return explain
 

@@ -29,10 +29,10 @@ def test_the_cause_is_named_and_its_fix_mends(name, pairs, explain):
     pair = pairs[name]
     found = explain(pair.case())
     for key, causes in found.items():
-        named = {found.cause.name for found in causes}
+        named = {found.name for found in causes}
         assert name in named, key
         assert named <= {name, *pair.also}, key
-        assert all("{" not in found.cause.title + found.cause.fix for found in causes)
+        assert all("{" not in found.title + found.fix for found in causes)
     assert run_case(pair.case(pair.fixed)).outcome == "pass"
 
 
@@ -55,7 +55,7 @@ def test_a_product_at_less_than_full_precision(explain):
     )
     with jax.default_matmul_precision("tensorfloat32"):
         (causes,) = set(explain(case).values())
-        assert [found.cause.name for found in causes] == ["matmul-precision"]
+        assert [found.name for found in causes] == ["matmul-precision"]
     with jax.default_matmul_precision("highest"):
         assert run_case(case).outcome == "pass"
 

@@ -26,7 +26,7 @@ def make(ours, theirs, *inputs, orders=("value", "vjp")):
 
 
 def names(found):
-    return {key: {cause.cause.name for cause in causes} for key, causes in found.items()}
+    return {key: {cause.name for cause in causes} for key, causes in found.items()}
 
 
 def gelu_with_another_constant(x):
@@ -94,9 +94,9 @@ def test_the_one_line_of_several_that_is_to_be_changed(explain):
 
     found = explain(make(ours, theirs, X, orders=("value",)))
     (causes,) = found.values()
-    assert [cause.cause.name for cause in causes] == ["ddof"]
+    assert [cause.name for cause in causes] == ["ddof"]
     line = ours.__code__.co_firstlineno + 4
-    assert causes[0].cause.fix == f"Write ddof=1. (test_search.py:{line})"
+    assert causes[0].fix == f"Write ddof=1. (test_search.py:{line})"
 
 
 # -- the substitutes reach the user's calls --------------------------------------------------------

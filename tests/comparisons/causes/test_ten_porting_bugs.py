@@ -26,7 +26,7 @@ def test_the_cause_is_named_and_its_fix_printed(name, load, explain):
     cause, fix = BUGS[name]
     (case,) = [case for case in load(FOLDER / "broken.py").CASES if case.name == name]
     for key, causes in explain(case).items():
-        named = {found.cause.name: found.cause.fix for found in causes}
+        named = {found.name: found.fix for found in causes}
         assert cause in named, key
         assert fix in named[cause], key
 
