@@ -7,7 +7,9 @@ import dataclasses
 import multiprocessing
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+
+from rich.progress import track
 
 from benchmarks.verdict import other_tools
 from benchmarks.verdict.observation import Observation, run_job
@@ -67,16 +69,10 @@ class Score:
         return (sum(asked[0]), len(asked[0])), (sum(asked[1]), len(asked[1]))
 
 
-def take_score(
-    pairs: Sequence[Pair], jobs: Sequence[Job], on_job: Callable[[], None] = lambda: None
-) -> Score:
+def take_score(pairs: Sequence[Pair], jobs: Sequence[Job]) -> Score:
     """Runs the jobs in this process."""
     by_name = {pair.name: pair for pair in pairs}
-    observations: list[Observation] = []
-    for job in jobs:
-        observations += run_job(by_name[job.pair], job)
-        on_job()
-    return gather(observations)
+    return gather([seen for job in jobs for seen in run_job(by_name[job.pair], job)])
 
 
 def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> Score:
@@ -85,7 +81,14 @@ def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> S
     with concurrent.futures.ProcessPoolExecutor(
         workers or os.cpu_count(), context, _set_up
     ) as pool:
-        return gather([seen for observations in pool.map(_run_kept, jobs) for seen in observations])
+        done = track(
+            pool.map(_run_kept, jobs),
+            "Comparing",
+            total=len(jobs),
+            transient=True,
+            refresh_per_second=2,
+        )
+        return gather([seen for observations in done for seen in observations])
 
 
 def gather(observations: Sequence[Observation]) -> Score:
@@ -105,7 +108,12 @@ def _set_up() -> None:
 def _run_kept(job: Job) -> list[Observation]:
     from benchmarks.verdict.pairs import PAIRS
 
-    return list(run_job(next(pair for pair in PAIRS if pair.name == job.pair), job))
+    [pair] = [pair for pair in PAIRS if pair.name == job.pair]
+    try:
+        return list(run_job(pair, job))
+    except Exception as error:
+        error.add_note(f"in the pair {job.pair!r}")
+        raise
 
 
 TOOLS = (other_tools.ASSERT_CLOSE, other_tools.ASSERT_ALLCLOSE, other_tools.CHECK_GRADS)

@@ -67,7 +67,7 @@ def test_the_names_of_the_pairs_are_unique():
     assert not {name for pair in PAIRS for name in pair.defects} & set(MUTATIONS)
 
 
-@pytest.mark.parametrize("name", ["mean squared error", "dropout with a given mask"])
+@pytest.mark.parametrize("name", ["SGD with momentum", "dropout with a given mask"])
 def test_a_slice_of_the_score(name):
     [pair] = [pair for pair in PAIRS if pair.name == name]
     [job] = plan_jobs([pair], seed=0, dtypes=["float32"], mutations=0)

@@ -10,7 +10,7 @@ from comparisons import Verdict, compare
 from comparisons._case import ParityCase
 from comparisons._trial import Trial
 
-TOKENS, WIDTH, HEADS = 6, 16, 2
+TOKENS, WIDTH, HEADS = 4, 8, 2
 
 
 def make_block(seed):
@@ -60,7 +60,7 @@ def block_torch(params, x):
 KEY_BIAS = "0/k/b"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_transformer_block_whose_true_gradients_are_zero(seed):
     """After a layer norm mean(h²) is 1 whatever the parameters are; a key's bias never matters."""
     inputs = make_block(seed)

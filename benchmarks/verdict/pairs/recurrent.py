@@ -163,7 +163,7 @@ PAIRS = (
         jax=_lstm,
         torch=_lstm_torch,
         inputs=_with(_cell, gates=4),
-        sizes=(2, 4),
+        sizes=(2,),
         defects={
             "gates in another order": _with(_lstm, order="igfo"),
             "a forget bias of 1": _with(_lstm, forget=1.0),
@@ -174,7 +174,7 @@ PAIRS = (
         jax=_gru,
         torch=_gru_torch,
         inputs=_with(_cell, gates=3),
-        sizes=(2, 4),
+        sizes=(2,),
         defects={
             "reset before the product": _with(_gru, reset_first=True),
             "the update gate inverted": _with(_gru, swapped=True),
