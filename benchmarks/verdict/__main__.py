@@ -62,12 +62,13 @@ def report_failures(score: Score) -> int:
 
 def _print_score(score: Score, seed: int, seconds: float) -> None:
     count = score.answers
-    shown = [
-        seen for seen in score.defects if seen.answer not in ("below power", "vacuous", "no effect")
-    ]
     noticed = count["fail"] + count["warn"]
     rows = [
-        ["comparisons.compare", _share(noticed, len(shown)), _of(score.false_alarms, score.good)],
+        [
+            "comparisons.compare",
+            _share(noticed, len(score.counted)),
+            _of(score.false_alarms, score.good),
+        ],
         *([tool, *(_share(*counts) for counts in score.count_objections(tool))] for tool in TOOLS),
     ]
     print_table(

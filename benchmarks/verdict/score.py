@@ -17,6 +17,10 @@ from benchmarks.verdict.pair import Pair
 from benchmarks.verdict.plan import Job
 
 
+# What XLA compiled stays in memory: after so many pairs a process has about a gigabyte of it.
+JOBS_PER_PROCESS = 25
+
+
 @dataclasses.dataclass(frozen=True)
 class Score:
     """What some comparisons say together. The attributes are the comparisons themselves."""
@@ -33,6 +37,12 @@ class Score:
     def missed(self) -> list[Observation]:
         """Defects that passed, and of which the comparison did not say that it cannot see them."""
         return [seen for seen in self.defects if seen.answer == "pass"]
+
+    @property
+    def counted(self) -> list[Observation]:
+        """Defects that can be seen there, by the comparison's own word: those that count."""
+        excused = ("below power", "vacuous", "no effect")
+        return [seen for seen in self.defects if seen.answer not in excused]
 
     @property
     def answers(self) -> Counter[str]:
@@ -61,10 +71,13 @@ class Score:
         return [seen for seen in self.good if seen.vacuity and not seen.blind]
 
     def count_objections(self, tool: str) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Another tool's defects noticed and false alarms, each with the number it was asked."""
+        """Another tool's defects noticed and false alarms, each with the number it was asked.
+
+        Of the same defects and pairs, but for those that it has nothing to say of.
+        """
         asked = [
             [seen.others[tool] for seen in observations if tool in seen.others]
-            for observations in (self.defects, self.good)
+            for observations in (self.counted, self.good)
         ]
         return (sum(asked[0]), len(asked[0])), (sum(asked[1]), len(asked[1]))
 
@@ -79,7 +92,7 @@ def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> S
     """Runs the jobs of the kept pairs in processes of their own, one for each core."""
     context = multiprocessing.get_context("spawn")  # a fork would copy XLA's threads half
     with concurrent.futures.ProcessPoolExecutor(
-        workers or os.cpu_count(), context, _set_up
+        workers or os.cpu_count(), context, _set_up, max_tasks_per_child=JOBS_PER_PROCESS
     ) as pool:
         done = track(
             pool.map(_run_kept, jobs),

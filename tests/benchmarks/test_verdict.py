@@ -109,6 +109,13 @@ def test_a_defect_that_is_found_and_one_without_effect(capsys):
     assert capsys.readouterr().out.endswith("holds (0 missed, 0 false alarms).\n")
 
 
+def test_all_tools_are_counted_on_the_same_defects():
+    taken = score(TANH, "a sine", "nothing")
+    assert [seen.defect for seen in taken.counted] == ["a sine"]
+    assert taken.count_objections(other_tools.ASSERT_CLOSE) == ((1, 1), (0, 1))
+    assert taken.count_objections(other_tools.CHECK_GRADS) == ((0, 1), (0, 1))
+
+
 def test_without_effect_is_no_excuse_where_the_inputs_were_made_to_hide_it():
     blind = dataclasses.replace(
         TANH,
