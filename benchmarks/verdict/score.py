@@ -16,7 +16,6 @@ from benchmarks.verdict.observation import Observation, run_job
 from benchmarks.verdict.pair import Pair
 from benchmarks.verdict.plan import Job
 
-
 # What XLA compiled stays in memory: after so many pairs a process has about a gigabyte of it.
 JOBS_PER_PROCESS = 25
 
