@@ -86,7 +86,7 @@ class ParityCase:
         check_dtype("ParityCase", self.dtype)
         if is_module(self.torch):
             object.__setattr__(self, "inputs", (self.torch, *self.inputs))
-            object.__setattr__(self, "torch", _write_call(type(self.torch)))
+            object.__setattr__(self, "torch", _write_call(self.torch))
         if isinstance(self.jax, tuple):
             object.__setattr__(self, "jax", _write_pair(self.jax))
 
@@ -96,11 +96,13 @@ def is_module(value: Any) -> bool:
     return hasattr(value, "named_parameters") and hasattr(value, "named_buffers")
 
 
-def _write_call(kind: type) -> Callable[..., Any]:
+def _write_call(written: Any) -> Callable[..., Any]:
     def call(module: Any, *inputs: Any) -> Any:
         return module(*inputs)
 
-    call.__wrapped__ = kind  # type: ignore[attr-defined]  # whose source a report shows
+    # What a report shows: the source of the user's own class, or what a library's module holds.
+    call.__wrapped__ = type(written)  # type: ignore[attr-defined]
+    call.description = repr(written)  # type: ignore[attr-defined]
     return call
 
 

@@ -46,6 +46,12 @@ class ModuleInput:
         return cls(dict(zip(keys, children, strict=True)), module, trained)
 
 
+def has_module(inputs: tuple[Any, ...]) -> bool:
+    """Whether there is a module among prepared inputs, at any depth."""
+    nodes = jax.tree.leaves(inputs, is_leaf=lambda node: isinstance(node, ModuleInput))
+    return any(isinstance(node, ModuleInput) for node in nodes)
+
+
 def prepare_inputs(inputs: tuple[Any, ...], dtype: str) -> tuple[Any, ...]:
     """The numbers that both sides get: floating leaves as new NumPy arrays of the working dtype.
 
@@ -62,9 +68,9 @@ def prepare_inputs(inputs: tuple[Any, ...], dtype: str) -> tuple[Any, ...]:
         array = _copy(leaf)
         kind = "f" if array.dtype == jnp.bfloat16 else array.dtype.kind
         if kind == "f":
-            return array.astype(dtype)
+            return _cast(array, np.dtype(jnp.dtype(dtype)))
         if kind == "c" and dtype in ("float32", "complex64"):
-            return array.astype(np.complex64)
+            return _cast(array, np.dtype(np.complex64))
         if kind not in "biu":
             raise TypeError(
                 f"`compare(inputs=...)` must hold arrays of numbers or booleans, Python numbers, "
@@ -81,9 +87,22 @@ def prepare_inputs(inputs: tuple[Any, ...], dtype: str) -> tuple[Any, ...]:
                 f"  got:      {array.dtype} from {array.min()} to {array.max()}\n"
                 f"JAX would cut them without a word; pass smaller ones."
             )
-        return leaf if isinstance(leaf, int) else array
+        return leaf if isinstance(leaf, int) else array.astype(array.dtype.newbyteorder("="))
 
     return map_leaves(prepare, inputs)
+
+
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype)
+    if np.isfinite(array).all() and not np.isfinite(cast).all():
+        raise ValueError(
+            f"`compare(inputs=...)` must hold numbers that the working dtype has room for.\n"
+            f"  expected: at most {jnp.finfo(dtype).max} in size, for {dtype}\n"
+            f"  got:      {np.max(np.abs(array)):.6g}\n"
+            f"Infinities on both sides would prove nothing; pass smaller ones, or another `dtype`."
+        )
+    return cast
 
 
 def _prepare_module(module: Any, prepare: Callable[[Any], Any]) -> ModuleInput:
@@ -103,7 +122,9 @@ def _copy(leaf: Any) -> Array:
     """A new NumPy array: nothing that happens to it reaches the caller's."""
     if hasattr(leaf, "detach"):  # a tensor, on whatever device
         leaf = leaf.detach().cpu()
-        leaf = (leaf.float() if "bfloat16" in str(leaf.dtype) else leaf.resolve_conj()).numpy()
+        leaf = (
+            leaf.float() if "bfloat16" in str(leaf.dtype) else leaf.resolve_conj().resolve_neg()
+        ).numpy()
     try:
         return np.array(leaf)
     except TypeError:  # a PRNG key, which NumPy has no dtype for

@@ -80,7 +80,13 @@ def _settle_kinks(trial: Trial, leaves: list[LeafResult]) -> list[LeafResult]:
             settled.append(leaf)
             continue
         beside = f"from {found.low:.3g} to {found.high:.3g}"
-        if found.is_convention:
+        if found.is_convention and leaf.quantity == "value":
+            reason = (
+                f"{leaf.reason} The sides differ exactly at a jump ({beside}), and agree beside "
+                "it: is it < for <=, floor for ceil, or another of two equal elements?"
+            )
+            settled.append(dataclasses.replace(leaf, reason=reason))
+        elif found.is_convention:
             reason = (
                 "The sides agree wherever the inputs are moved a little, and differ only here, "
                 f"where the function is not smooth: both values lie between those beside it "

@@ -58,7 +58,7 @@ def look_around(trial: Trial, leaves: list[LeafResult]) -> dict[Key, Surrounding
     """
     points: list[tuple[Any, Any]] = []
     found: dict[Key, Surroundings] = {}
-    for wanted in JITTERS:
+    for wanted in (1, *JITTERS):  # most differences are still there at the first point
         try:
             while len(points) < wanted:
                 points.append(trial.run_both(jitter(trial.wide, len(points), JITTER)))
@@ -69,8 +69,8 @@ def look_around(trial: Trial, leaves: list[LeafResult]) -> dict[Key, Surrounding
             for leaf in leaves
             if (surroundings := _describe(trial, leaf, points)) is not None
         }
-        undecided = [s for s in found.values() if s.agree and not s.is_convention]
-        if not undecided:
+        agreeing = [surroundings for surroundings in found.values() if surroundings.agree]
+        if not agreeing or (wanted > 1 and all(s.is_convention for s in agreeing)):
             break
     return found
 

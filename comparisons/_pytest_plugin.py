@@ -339,5 +339,6 @@ def _tell(report: Report) -> list[str]:
     for case, leaf in leaves:
         if leaf.outcome == "warn" and case.outcome == "warn":
             place = f"{case.name} ({leaf.quantity} {leaf.path or '(output)'})"
-            lines.append(escape_controls(f"{leaf.verdict}  {place}: {leaf.reason}"))
+            why = " ".join(f"{cause.title} {cause.fix}" for cause in leaf.causes) or leaf.reason
+            lines.append(escape_controls(f"{leaf.verdict}  {place}: {why}"))
     return lines

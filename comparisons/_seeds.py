@@ -38,7 +38,9 @@ class Seeds:
 
         1 for the only output if it is a scalar: people call ``backward()`` on a loss.
         """
-        return self._draw(outputs, "")
+        # Not the bare path: that of a single output is empty, and its draw would be that of
+        # `default_rng(0)`, with which people draw their inputs.
+        return self._draw(outputs, "cotangent of ")
 
     def draw_tangents(self, inputs: Mapping[str, tuple[Shape, bool]]) -> Leaves:
         """One for each input that is differentiated, given its shape and whether it is complex."""

@@ -56,6 +56,12 @@ def judge_exact(
     working, wide = ours != theirs, ours64 != theirs64
     if wide.any():
         unequal, verdict, where = wide, Verdict.MISMATCH, " in the float64 runs"
+    elif working.any() and _overflows(ours[working], theirs[working]):
+        unequal, verdict, where = (
+            working,
+            Verdict.MISMATCH,
+            ", by multiples of 2**32: JAX's 32 bits overflow where PyTorch counts in 64",
+        )
     elif working.any():
         unequal, verdict, where = (
             working,
@@ -69,3 +75,10 @@ def judge_exact(
     worst = tuple(int(i) for i in np.argwhere(unequal)[0])
     reason = f"{unequal.sum()} of {unequal.size} elements differ{where}."
     return LeafResult(verdict=verdict, reason=reason, worst=worst, **found)
+
+
+def _overflows(ours: Array, theirs: Array) -> bool:
+    """Whether integers differ as those of 32 bits do that were counted too far."""
+    if ours.dtype.kind == "b":
+        return False
+    return bool(((theirs.astype(object) - ours.astype(object)) % 2**32 == 0).all())

@@ -124,6 +124,7 @@ class Trial:
                 probes=tuple(Probe(near[order], far[order]) for near, far in self.probes),
                 jax_again=ours_again[order],
                 torch_again=theirs_again[order],
+                dtype=self.dtype,
                 **self.known.get(order, {}),
             )
             for order in self.orders

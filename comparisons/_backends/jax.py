@@ -134,14 +134,13 @@ def _push_gradient_forward(call: Callable[[Flat], Flat], primals: Flat, seeds: S
     def gradient(primals: Flat) -> Flat:
         return _pull_back(call, primals, seeds)
 
-    if not primals or not (example := gradient(primals)):
+    if not primals or not gradient(primals):
         return {}
     try:
         return jax.jvp(gradient, (primals,), (tangents,))[1]
     except TypeError as error:
         if "custom_vjp" not in str(error):
             raise
-    del example
     _, pullback = jax.vjp(gradient, primals)
     (products,) = pullback({path: jnp.conj(tangent) for path, tangent in tangents.items()})
     return {path: jnp.conj(product) for path, product in products.items()}

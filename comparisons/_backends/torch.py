@@ -15,7 +15,7 @@ import torch
 from comparisons import _trees
 from comparisons._backends import Outputs
 from comparisons._case import Order
-from comparisons._inputs import ModuleInput, find_differentiated
+from comparisons._inputs import ModuleInput, find_differentiated, has_module
 from comparisons._seeds import Seeds
 from comparisons._settings import random_states_restored
 from comparisons._trees import Leaves
@@ -76,6 +76,7 @@ def session(dtype: torch.dtype) -> Generator[None]:
         random_states_restored(),
         torch.random.fork_rng(devices=[]),
         torch.inference_mode(False),
+        torch.autocast("cpu", enabled=False),
     ):
         torch.set_default_dtype(dtype)
         torch.set_grad_enabled(True)
@@ -84,6 +85,11 @@ def session(dtype: torch.dtype) -> Generator[None]:
         finally:
             for put_back, value in before:
                 put_back(value)
+
+
+def _read_flush_denormal() -> bool:
+    """Whether denormal numbers are zero; there is no other way to ask."""
+    return bool((torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 1).item() == 0)
 
 
 def _read_determinism() -> tuple[bool, bool]:
@@ -99,6 +105,8 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_default_device, torch.set_default_device),
+    (_read_flush_denormal, torch.set_flush_denormal),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (
         _read_determinism,
@@ -146,8 +154,8 @@ def to_numpy(leaf: Any) -> Any:
     tensor = leaf.detach().cpu().resolve_conj().resolve_neg()
     if tensor.dtype == torch.bfloat16:
         bits = tensor.contiguous().view(torch.int16)
-        return bits.numpy().copy().view(jnp.bfloat16)
-    return tensor.numpy().copy()
+        return bits.numpy(force=True).copy().view(jnp.bfloat16)
+    return tensor.numpy(force=True).copy()
 
 
 def _map_with_path(convert: Callable[[str, Any], Any], inputs: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -171,7 +179,7 @@ def _fill_module(given: ModuleInput) -> tuple[torch.nn.Module, Tensors]:
     for path, tensor in {**parameters, **buffers}.items():
         tensor.data = to_tensor(np.asarray(numbers[path])).to(tensor.device)
         tensor.grad = None
-    return module, {path: parameters[path] for path in given.trained}
+    return module, {path: p for path, p in parameters.items() if path in given.trained}
 
 
 def _call(fn: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -225,7 +233,7 @@ def _push_forward(fn: Callable[..., Any], inputs: tuple[Any, ...], seeds: Seeds)
     """Forward mode; where PyTorch has none for an operation, twice reverse mode."""
     if not find_differentiated(inputs):
         return {}
-    if not any(isinstance(node, ModuleInput) for node in inputs):
+    if not has_module(inputs):
         try:
             return _push_dual_numbers(fn, inputs, seeds)
         except (NotImplementedError, RuntimeError) as error:

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import torch
 
 from comparisons import Verdict, compare
@@ -119,3 +120,51 @@ def test_a_gradient_that_is_truly_zero_gives_no_signal():
     assert found["vjp", "0"].verdict is Verdict.AGREES
     assert report.ok
     assert report.summary["warn"] == 1
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_float32_cast_in_a_coarse_run_is_judged_at_float32(dtype):
+    """As norms and losses are written for bfloat16; a tenth too much is no rounding of float32."""
+
+    def norm(x):
+        y = x.astype(jnp.float32)
+        y = (y - y.mean(-1, keepdims=True)) / jnp.sqrt(y.var(-1, keepdims=True) + 1e-5)
+        return y.astype(x.dtype)
+
+    def theirs(x):
+        return F.layer_norm(x, (4,), eps=1e-5)
+
+    assert compare(norm, theirs, (X,), dtype=dtype).ok
+    assert compare(lambda x: 1.1 * norm(x), theirs, (X,), dtype=dtype).verdict is Verdict.MISMATCH
+
+
+def test_a_float32_loss_of_a_bfloat16_run():
+    def ours(x, factor=1.0):
+        return factor * jnp.mean(((x @ x.T).astype(jnp.float32)) ** 2)
+
+    def theirs(x):
+        return ((x @ x.T).float() ** 2).mean()
+
+    assert compare(ours, theirs, (X,), dtype="bfloat16").ok
+    off = compare(lambda x: ours(x, 1.001), theirs, (X,), dtype="bfloat16")
+    assert off.verdict is Verdict.MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("unstable", "stable", "x"),
+    [
+        (
+            lambda x: jnp.mean(x**2) - jnp.mean(x) ** 2,
+            lambda x: torch.var(x, unbiased=False),
+            1000 + X,
+        ),
+        (lambda x: 1 - jnp.cos(x), lambda x: 2 * torch.sin(x / 2) ** 2, 1e-4 * X),
+        (lambda x: jnp.exp(x) - 1, torch.expm1, 1e-5 * X),
+    ],
+    ids=["variance", "one minus cosine", "exponential minus one"],
+)
+def test_rounding_inside_is_no_excuse_for_an_unstable_formula(unstable, stable, x):
+    """Equal on paper and at float64 as far as that rounds, but JAX has no digits at float32."""
+    report = compare(unstable, stable, (x.astype(np.float32),), ("value",))
+    assert report.verdict is Verdict.MISMATCH, str(report)
+    assert report.cases[0].leaves[0].right == "PyTorch"

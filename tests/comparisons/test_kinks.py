@@ -38,20 +38,24 @@ def test_a_convention_is_a_warning(name):
     assert "both values lie between those beside it" in leaf.reason
 
 
-def test_a_jump_in_the_value_is_a_convention_too():
+def test_a_jump_in_the_value_is_a_mismatch_that_says_so():
+    """A < for a <=, a floor for a ceil: no framework chose that."""
     report = compare(
         lambda x: jnp.where(x >= 0, 1.0, -1.0) * (x + 1), lambda x: (x + 1) * torch.sign(x),
         (np.array([0.0, 2.0, -3.0]),), ("value",),
     )  # fmt: skip
-    assert report.verdict is Verdict.CONVENTION
+    (leaf,) = report.cases[0].leaves
+    assert leaf.verdict is Verdict.MISMATCH
+    assert "The sides differ exactly at a jump" in leaf.reason
 
 
-def test_which_of_two_equal_elements_is_a_convention_also_of_an_index():
+def test_another_of_two_equal_elements_says_so():
     def theirs(x):
         return x.shape[0] - 1 - torch.argmax(x.flip(0))  # the last of those that tie
 
     report = compare(jnp.argmax, theirs, (np.array([1.0, 3.0, 3.0]),), ("value",))
-    assert report.verdict is Verdict.CONVENTION
+    assert report.verdict is Verdict.MISMATCH
+    assert "or another of two equal elements?" in report.cases[0].leaves[0].reason
 
 
 @jax.custom_jvp

@@ -9,7 +9,7 @@ import torch
 
 from comparisons import ParityCase, Verdict, compare
 from comparisons._runner import run_case
-from comparisons._vote import extrapolate
+from comparisons._vote import FIRST_STEP, _decide, extrapolate
 
 X = np.random.default_rng(0).normal(size=(3, 4))
 ORDERS = ("value", "vjp", "jvp", "hvp")
@@ -46,7 +46,7 @@ def leaves(jax_fn, torch_fn, orders=ORDERS, x=X):
 def test_the_side_that_is_right_is_named(order):
     ours = leaves(wrong_jax, torch.sin, ("value", order))[order]
     assert (ours.verdict, ours.right) == (Verdict.MISMATCH, "PyTorch")
-    assert ours.vote.startswith("Finite differences at float64 give ")
+    assert ours.vote.startswith("Finite differences (which know of no gradient that is stopped")
     assert " where JAX has " in ours.vote
     theirs = leaves(jnp.sin, WrongTorch.apply, ("value", order))[order]
     assert (theirs.verdict, theirs.right) == (Verdict.MISMATCH, "JAX")
@@ -142,3 +142,26 @@ def test_where_the_domain_ends_the_step_is_made_smaller():
     # The truth is 1 / (2 sqrt(1e-3)); the estimate covers what is left.
     assert abs(slope - 0.5 / np.sqrt(1e-3)) <= 10 * error
     assert extrapolate(lambda t: np.array([np.nan]), 1.0) is None
+
+
+def test_of_two_that_are_near_the_nearer_one_is_right():
+    assert _decide(1.0, 0.0, 0.0, 0.03, "x").right == "PyTorch"
+    assert _decide(0.0, 1.0, 0.0, 0.03, "x").right == "JAX"
+    assert _decide(1.0, 0.0, 0.0, 0.1, "x").right is None, "too large an error to tell"
+
+
+def test_a_function_whose_periods_are_the_steps_is_not_taken_for_flat():
+    """The truth is 2010.6; with steps of 0.05 and its halves all differences would be zero."""
+    ((slope, error),) = extrapolate(
+        lambda t: np.array([np.sin(2 * np.pi * 320 * (1 + t))]), FIRST_STEP
+    )
+    assert abs(slope - 2 * np.pi * 320) <= 100 * error or error > 1
+
+
+def test_where_a_side_computes_at_float32_differences_say_too_little():
+    def ours(x):
+        return jnp.sum(jnp.tanh(x.astype(jnp.float32))).astype(x.dtype) * 1.0
+
+    found = leaves(lambda x: 1.01 * ours(x), lambda x: torch.tanh(x).sum(), ("value", "vjp"))
+    assert found["vjp"].verdict is Verdict.MISMATCH
+    assert found["vjp"].vote == "A side computes at less than float64, too coarse for differences."

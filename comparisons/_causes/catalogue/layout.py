@@ -345,7 +345,7 @@ LAYOUT: tuple[Known, ...] = (
         title="The gradient of a complex number in JAX is the conjugate of PyTorch's.",
         fix="Write jnp.conj(gradient).",
         source="https://github.com/jax-ml/jax/issues/4891",
-        kind="convention",
+        kind="mistake",
         how=AnyOf(
             (
                 Outputs(_conjugate_outputs),

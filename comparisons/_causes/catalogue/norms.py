@@ -20,6 +20,8 @@ USUAL = (1e-5, 1e-6, 1e-8, 1e-12, 1e-3, 1e-7, 1e-10)  # the epsilons of both fra
 _ADDS_EPSILON = ("add", "max")
 _ROOTS = {"sqrt": 0.5, "rsqrt": -0.5}
 
+LARGEST_EPSILON = 0.1  # what does not close the gap is not named anyway
+
 
 def replace_literals(changes: dict[float, float], names: tuple[str, ...] = ()) -> Rule:
     """Other constants in the program, in equations of those names or in all."""
@@ -48,7 +50,7 @@ def _find_epsilons(scene: Scene) -> list[float]:
         for step in scene.steps
         if step.name in _ADDS_EPSILON
         for literal in step.literals
-        if literal is not None and 1e-13 <= literal <= 2e-3
+        if literal is not None and 1e-13 <= literal <= LARGEST_EPSILON
     }
     return sorted(found)[:3]
 
@@ -89,7 +91,7 @@ def _split_epsilon(step: Step | None) -> tuple[int, int] | None:
         return None
     for i in (0, 1):
         literal = step.literals[i]
-        if literal is not None and 1e-13 <= literal <= 2e-3:
+        if literal is not None and 1e-13 <= literal <= LARGEST_EPSILON:
             return 1 - i, i
     return None
 

@@ -60,14 +60,6 @@ def _explain_mean(scene: Scene) -> Iterator[tuple[float, Details]]:
     yield from ((1 / size, {"size": size}) for size in scene.sizes())
 
 
-def _explain_ddof(scene: Scene) -> Iterator[tuple[float, Details]]:
-    if scene.sites.get("ddof"):  # not by hand
-        return
-    for size in scene.sizes():
-        yield size / (size - 1), {"factor": f"{size} / {size - 1}"}
-        yield (size / (size - 1)) ** 0.5, {"factor": f"({size} / {size - 1}) ** 0.5"}
-
-
 def _explain_masked(scene: Scene) -> Iterator[tuple[float, Details]]:
     """The size of a mask or of labels over the number of those that count."""
     for path, leaf in scene.inputs.items():
@@ -142,15 +134,10 @@ REDUCTIONS: tuple[Known, ...] = (
         fix="Divide the sum of squares by n - 1 instead of taking the mean.",
         source="https://docs.pytorch.org/docs/stable/generated/torch.var.html",
         kind="convention",
-        how=AnyOf(
-            (
-                scale_outputs(_explain_ddof),
-                Calls(
-                    ("jax.numpy.mean",),
-                    lambda call: call.again() * (_count(call) / (_count(call) - 1)),
-                    when=lambda call: _count(call) > 1,
-                ),
-            )
+        how=Calls(
+            ("jax.numpy.mean",),
+            lambda call: call.again() * (_count(call) / (_count(call) - 1)),
+            when=lambda call: _count(call) > 1,
         ),
     ),
     Known(
