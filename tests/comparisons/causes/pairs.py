@@ -456,6 +456,7 @@ PAIRS: tuple[Pair, ...] = (
         lambda x, y: F.cosine_similarity(x, y),
         (ZEROS, ZEROS[::-1] + 0.5),
         orders=VALUE,
+        also=("epsilon-missing",),
     ),
     # Optimizers
     Pair(
@@ -695,7 +696,7 @@ PAIRS: tuple[Pair, ...] = (
     # Precision
     Pair(
         "cast",
-        lambda x: jnp.tanh(x.astype(jnp.float32)).astype(x.dtype) * 3,
+        lambda x: jnp.tanh(x.astype(jnp.bfloat16)).astype(x.dtype) * 3,
         lambda x: jnp.tanh(x) * 3,
         lambda x: x.tanh() * 3,
         (X,),

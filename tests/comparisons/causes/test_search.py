@@ -14,6 +14,8 @@ from comparisons import ParityCase
 from comparisons._causes import _search
 from comparisons._causes._patch import Patched, find_references
 from comparisons._causes._rewrite import Rewritten
+from comparisons._runner import run_case
+from comparisons._trial import Trial
 
 RNG = np.random.default_rng(1)
 X, W = (RNG.normal(size=shape).astype(np.float32) for shape in ((6, 4), (4, 4)))
@@ -277,19 +279,18 @@ def test_nothing_is_run_for_a_function_that_calls_nothing_known(monkeypatch, exp
     assert tried == []
 
 
-def test_a_search_that_cannot_run_a_side_names_nothing(explain):
+def test_a_search_that_cannot_run_a_side_names_nothing():
     def refuse(x):
         if x.dtype == jnp.float64:
             raise TypeError("float32 only")
         return jnp.std(x)
 
-    leaves = explain.__globals__["run_case"](make(jnp.std, torch.std, X)).leaves
-    found = _search.find_causes(
-        make(refuse, torch.std, X),
-        leaves,
-        lambda case: leaves,
-        explain.__globals__["run_at_float64"],
-    )
+    def outputs(case):
+        trial = Trial(case, "float32")
+        return trial.jax64, trial.torch64
+
+    leaves = run_case(make(jnp.std, torch.std, X)).leaves
+    found = _search.find_causes(make(refuse, torch.std, X), leaves, lambda case: leaves, outputs)
     assert found == {}
 
 
