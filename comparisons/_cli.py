@@ -111,6 +111,14 @@ def run(
     rich.print(report)
     for problem in problems:
         typer.echo(f"ledger: {problem}")
+    if accepted is not None:  # perhaps of a case that has another name by now; no warning
+        ran = {case.name for case in report.cases}
+        others = sorted({entry.case for entry in accepted.entries} - ran)
+        if others:
+            typer.echo(
+                f"ledger: {accepted.path} has entries of cases that were not run: "
+                + ", ".join(others)
+            )
     files = [path for path in paths.values() if path]
     files += [out / name for name in FILES] if out else []
     for path in files:
