@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
 import multiprocessing
 import os
@@ -90,11 +89,13 @@ def take_score(pairs: Sequence[Pair], jobs: Sequence[Job]) -> Score:
 def take_score_in_parallel(jobs: Sequence[Job], workers: int | None = None) -> Score:
     """Runs the jobs of the kept pairs in processes of their own, one for each core."""
     context = multiprocessing.get_context("spawn")  # a fork would copy XLA's threads half
-    with concurrent.futures.ProcessPoolExecutor(
-        workers or os.cpu_count(), context, _set_up, max_tasks_per_child=JOBS_PER_PROCESS
+    # Not concurrent.futures: with a limit of tasks a process, its pool of Python 3.11 may wait for
+    # ever (python/cpython#115634).
+    with context.Pool(
+        workers or os.cpu_count(), _set_up, maxtasksperchild=JOBS_PER_PROCESS
     ) as pool:
         done = track(
-            pool.map(_run_kept, jobs),
+            pool.imap(_run_kept, jobs),
             "Comparing",
             total=len(jobs),
             transient=True,
