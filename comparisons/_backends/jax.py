@@ -46,18 +46,18 @@ def run(
 @contextlib.contextmanager
 def session(dtype: str) -> Generator[None]:
     """Settings of a run at a dtype; whatever is changed inside is put back."""
-    before = dict(jax.config.values)
-    with (
-        random_states_restored(),
-        jax.enable_x64(dtype == "float64"),
-        functional_ad.set_grad_enabled(True),
-    ):
-        try:
+    before = dict(jax.config.values)  # outside of the contexts, whose settings are among them
+    try:
+        with (
+            random_states_restored(),
+            jax.enable_x64(dtype == "float64"),
+            functional_ad.set_grad_enabled(True),
+        ):
             yield
-        finally:
-            for key, value in before.items():
-                if jax.config.values[key] != value:
-                    jax.config.update(key, value)
+    finally:
+        for key, value in before.items():
+            if jax.config.values[key] != value:
+                jax.config.update(key, value)
 
 
 def derive(

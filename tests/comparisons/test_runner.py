@@ -259,6 +259,7 @@ def test_a_session_that_runs_at_float64_is_left_at_float64():
         with jax.enable_x64(True):
             report = compare(jnp.sin, torch.sin, (np.ones(2),))
             assert jnp.ones(1).dtype == jnp.float64
+        assert not jax.config.jax_enable_x64, "it was on in this context only"
         assert torch.get_default_dtype() == torch.float64
         assert report.cases[0].leaves[0].dtype == "float32"
     finally:
