@@ -36,7 +36,7 @@ class Pair:
         jax: The JAX side.
         torch: The PyTorch side: its own operator where it has one, not a transcript.
         inputs: Makes the inputs from a generator, a size and a scale.
-        sizes: The sizes to draw from; one for a run, since XLA compiles each shape anew.
+        sizes: The sizes to draw from. Few, since XLA compiles each shape anew.
         scales: The scales to draw from.
         dtypes: The working dtypes to draw from.
         orders: What is compared.
@@ -63,12 +63,12 @@ class Pair:
         """The inputs of a draw: float64 or complex128 numbers, and integers."""
         return self.inputs(np.random.default_rng(draw.seed), draw.size, draw.scale)
 
-    def plan_draws(self, dtype: DType, size: int) -> st.SearchStrategy[Draw]:
-        """Hypothesis' strategy for the draws of this pair at a dtype and a size."""
+    def plan_draws(self, dtype: DType) -> st.SearchStrategy[Draw]:
+        """Hypothesis' strategy for the draws of this pair at a dtype."""
         return st.builds(
             Draw,
             st.just(dtype),
-            st.just(size),
+            st.sampled_from(self.sizes),
             st.sampled_from(self.scales),
             st.integers(0, 2**32 - 1),
             st.just(True) if self.jitted else st.booleans(),
