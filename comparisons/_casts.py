@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from comparisons._exact import EXACT
-from comparisons._program import Step, trace, walk
+from functional_ad._program import Step, trace, walk
 
 # Bits of the mantissa, so that bfloat16 counts as less than float16.
 PRECISION = {

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from comparisons._program import CUSTOM_RULES, Program, Step, evaluate, trace, walk
 from comparisons._trees import flatten
+from functional_ad._program import CUSTOM_RULES, Program, Step, evaluate, trace, walk
 
 EPS_RANGE = (1e-12, 1e-2)  # constants of this size are there to avoid a division by zero
 SLIGHTLY = 1e-3

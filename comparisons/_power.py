@@ -13,11 +13,11 @@ import numpy as np
 
 from comparisons._case import ParityCase
 from comparisons._defects import find_defects
-from comparisons._program import select_floats
 from comparisons._referee import Evidence, judge
 from comparisons._results import LeafResult, PlantedDefect
 from comparisons._trees import Leaves
 from comparisons._verdict import Outcome
+from functional_ad._program import select_floats
 
 Array = np.ndarray[Any, Any]
 

@@ -34,7 +34,7 @@ from comparisons._exact import (
     scales_exactly,
     sums_exactly,
 )
-from comparisons._program import Program, Step, evaluate, select_floats, trace, walk
+from functional_ad._program import Program, Step, evaluate, select_floats, trace, walk
 
 Array = Any
 

@@ -18,11 +18,11 @@ from comparisons._environment import describe_environment
 from comparisons._errors import explain_error, find_code, is_library_file
 from comparisons._inquiry import inquire
 from comparisons._power import measure_power, plant_defects
-from comparisons._program import trace
 from comparisons._results import CaseResult, LeafResult, PlantedDefect
 from comparisons._trial import Trial
 from comparisons._vacuity import find_short_counts, find_vacuity
 from comparisons.report import Report
+from functional_ad._program import trace
 
 
 def compare(

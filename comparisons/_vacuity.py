@@ -13,11 +13,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from comparisons._program import Program, walk
 from comparisons._referee import Evidence
 from comparisons._results import LeafResult
 from comparisons._trees import Leaves, flatten
 from comparisons._verdict import Verdict
+from functional_ad._program import Program, walk
 
 Array = np.ndarray[Any, Any]
 

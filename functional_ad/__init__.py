@@ -11,6 +11,7 @@ from functional_ad._errors import GradModeError as GradModeError
 from functional_ad._errors import LeafTypeError as LeafTypeError
 from functional_ad._errors import MicrobatchError as MicrobatchError
 from functional_ad._errors import OutputError as OutputError
+from functional_ad._errors import PrimitiveError as PrimitiveError
 from functional_ad._errors import SelectionError as SelectionError
 from functional_ad._gradients import value_and_grad as value_and_grad
 from functional_ad._gradients import vjp as vjp
@@ -26,6 +27,7 @@ __all__ = [
     "LeafTypeError",
     "MicrobatchError",
     "OutputError",
+    "PrimitiveError",
     "SelectionError",
     "accumulate_grads",
     "combine",

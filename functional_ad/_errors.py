@@ -7,6 +7,7 @@
     ├── OutputError (TypeError)       a function whose output cannot be differentiated as asked
     ├── CotangentError (TypeError)    a cotangent that does not fit the output
     ├── MicrobatchError (ValueError)  a batch that cannot be split as asked
+    ├── PrimitiveError (NotImplementedError)  an operation that a function here cannot pass
     └── GradModeError (RuntimeError)  a gradient asked for while gradients are off
 
 Each is also the built-in exception that Python programmers expect for such a mistake, so
@@ -132,6 +133,18 @@ class MicrobatchError(FunctionalADError, ValueError):
           got:      4
         Choose 2 or 5, or pad the batch and mask the padding with `weight_fn`.
     """  # noqa: E501 - the text as it is printed
+
+
+class PrimitiveError(FunctionalADError, NotImplementedError):
+    """A function contains an operation of JAX that what was asked for cannot pass.
+
+    PyTorch has no counterpart: its operations have no bodies that a value could be hidden in.
+
+    Example:
+        >>> import functional_ad
+        >>> issubclass(functional_ad.PrimitiveError, NotImplementedError)
+        True
+    """
 
 
 class GradModeError(FunctionalADError, RuntimeError):

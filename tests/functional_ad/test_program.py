@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from comparisons._program import evaluate, trace, walk
+from functional_ad._program import evaluate, trace, walk
 
 X = np.linspace(-1, 2, 12, dtype=np.float32).reshape(3, 4)
 TABLE = np.arange(4, dtype=np.float32)
