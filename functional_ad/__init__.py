@@ -10,27 +10,37 @@ from functional_ad._errors import FunctionalADError as FunctionalADError
 from functional_ad._errors import GradModeError as GradModeError
 from functional_ad._errors import LeafTypeError as LeafTypeError
 from functional_ad._errors import MicrobatchError as MicrobatchError
+from functional_ad._errors import MissingExtraError as MissingExtraError
 from functional_ad._errors import OutputError as OutputError
 from functional_ad._errors import PrimitiveError as PrimitiveError
 from functional_ad._errors import SelectionError as SelectionError
 from functional_ad._gradients import value_and_grad as value_and_grad
 from functional_ad._gradients import vjp as vjp
+from functional_ad._graph import Graph as Graph
+from functional_ad._graph import graph as graph
 from functional_ad._leaves import combine as combine
 from functional_ad._leaves import partition as partition
 from functional_ad._leaves import select as select
+from functional_ad._nodes import Edge as Edge
+from functional_ad._nodes import Node as Node
 
 __all__ = [
     "ArgumentError",
     "CotangentError",
+    "Edge",
     "FunctionalADError",
     "GradModeError",
+    "Graph",
     "LeafTypeError",
     "MicrobatchError",
+    "MissingExtraError",
+    "Node",
     "OutputError",
     "PrimitiveError",
     "SelectionError",
     "accumulate_grads",
     "combine",
+    "graph",
     "is_grad_enabled",
     "no_grad",
     "partition",

@@ -8,6 +8,7 @@
     ├── CotangentError (TypeError)    a cotangent that does not fit the output
     ├── MicrobatchError (ValueError)  a batch that cannot be split as asked
     ├── PrimitiveError (NotImplementedError)  an operation that a function here cannot pass
+    ├── MissingExtraError (ImportError)  a package of an extra is not installed
     └── GradModeError (RuntimeError)  a gradient asked for while gradients are off
 
 Each is also the built-in exception that Python programmers expect for such a mistake, so
@@ -145,6 +146,22 @@ class PrimitiveError(FunctionalADError, NotImplementedError):
         >>> issubclass(functional_ad.PrimitiveError, NotImplementedError)
         True
     """
+
+
+class MissingExtraError(FunctionalADError, ImportError):
+    """A package of one of the extras is not installed.
+
+    Example:
+        >>> import sys, unittest.mock, functional_ad
+        >>> with unittest.mock.patch.dict(sys.modules, fast_sugiyama=None):  # as if it were not there
+        ...     functional_ad.graph(lambda x: 2 * x, 1.0).to_svg()
+        Traceback (most recent call last):
+            ...
+        functional_ad.MissingExtraError: `functional_ad.Graph.to_svg` needs fast-sugiyama, which lays the picture out.
+          expected: fast-sugiyama, of the extra `graph`
+          got:      no such package
+        Run `pip install 'functional-ad[graph]'`, or use `to_mermaid` or `to_dot`.
+    """  # noqa: E501 - the text as it is printed
 
 
 class GradModeError(FunctionalADError, RuntimeError):
