@@ -1,6 +1,7 @@
 """PyTorch's autograd as pure functions of JAX: the few things that JAX itself does not have."""
 
 from functional_ad._accumulation import accumulate_grads as accumulate_grads
+from functional_ad._connection import connected as connected
 from functional_ad._control import is_grad_enabled as is_grad_enabled
 from functional_ad._control import no_grad as no_grad
 from functional_ad._control import set_grad_enabled as set_grad_enabled
@@ -40,6 +41,7 @@ __all__ = [
     "SelectionError",
     "accumulate_grads",
     "combine",
+    "connected",
     "graph",
     "is_grad_enabled",
     "no_grad",
