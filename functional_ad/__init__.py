@@ -19,6 +19,7 @@ from functional_ad._gradients import value_and_grad as value_and_grad
 from functional_ad._gradients import vjp as vjp
 from functional_ad._graph import Graph as Graph
 from functional_ad._graph import graph as graph
+from functional_ad._intermediates import intermediate_grads as intermediate_grads
 from functional_ad._leaves import combine as combine
 from functional_ad._leaves import partition as partition
 from functional_ad._leaves import select as select
@@ -43,6 +44,7 @@ __all__ = [
     "combine",
     "connected",
     "graph",
+    "intermediate_grads",
     "is_grad_enabled",
     "no_grad",
     "partition",

@@ -23,7 +23,7 @@ def varying_axes(value: Any) -> frozenset[str]:
     but does not document. Checked on JAX 0.10.2 and 0.12.0. Public way: none yet; before 0.10 the
     attribute was called ``vma``.
     """
-    kind = value if isinstance(value, jax.ShapeDtypeStruct) else jax.typeof(value)
+    kind = value if hasattr(value, "manual_axis_type") else jax.typeof(value)
     return kind.manual_axis_type.varying if kind.manual_axis_type else frozenset()
 
 

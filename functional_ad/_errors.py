@@ -142,10 +142,19 @@ class PrimitiveError(FunctionalADError, NotImplementedError):
     PyTorch has no counterpart: its operations have no bodies that a value could be hidden in.
 
     Example:
-        >>> import functional_ad
-        >>> issubclass(functional_ad.PrimitiveError, NotImplementedError)
-        True
-    """
+        >>> import functional_ad, jax
+        >>> @jax.custom_jvp
+        ... def double(x):
+        ...     return jax.ad_checkpoint.checkpoint_name(2.0 * x, "inside")
+        >>> double.defjvps(lambda x_dot, y, x: 2.0 * x_dot)
+        >>> functional_ad.intermediate_grads(double)(3.0)
+        Traceback (most recent call last):
+            ...
+        functional_ad.PrimitiveError: `functional_ad.intermediate_grads(fun)` cannot reach a value in this operation.
+          expected: tagged values in `jit`, `scan`, `cond`, `checkpoint` or `vmap`
+          got:      'inside' in `custom_jvp_call`
+        Tag the operation's result instead, or leave the name out of `names`.
+    """  # noqa: E501 - the text as it is printed
 
 
 class MissingExtraError(FunctionalADError, ImportError):

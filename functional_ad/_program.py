@@ -222,6 +222,22 @@ def _evaluate(
     callers: tuple[JaxprEqn, ...],
     run: _Run,
 ) -> list[Any]:
+    def compute(index: int, equation: JaxprEqn, inputs: list[Any]) -> list[Any]:
+        return _evaluate_step(Step(equation, (*path, index), callers), inputs, run)
+
+    return evaluate_equations(jaxpr, inputs, compute)
+
+
+def evaluate_equations(
+    jaxpr: Any, inputs: Sequence[Any], compute: Callable[[int, JaxprEqn, list[Any]], list[Any]]
+) -> list[Any]:
+    """Evaluates a jaxpr with its equations computed by a function; nothing is gone into.
+
+    Args:
+        jaxpr: A jaxpr, with its constants.
+        inputs: Values of its inputs.
+        compute: Gets an equation's index, the equation and its inputs; returns its outputs.
+    """
     inner, constants = open_jaxpr(jaxpr)
     values: dict[Any, Any] = dict(zip(inner.constvars, constants, strict=True))
     values |= zip(inner.invars, inputs, strict=True)
@@ -230,8 +246,7 @@ def _evaluate(
         return atom.val if isinstance(atom, Literal) else values[atom]
 
     for index, equation in enumerate(inner.eqns):
-        step = Step(equation, (*path, index), callers)
-        outputs = _evaluate_step(step, [read(atom) for atom in equation.invars], run)
+        outputs = compute(index, equation, [read(atom) for atom in equation.invars])
         values |= zip(equation.outvars, outputs, strict=True)
     return [read(atom) for atom in inner.outvars]
 
@@ -267,11 +282,11 @@ def _evaluate_scan(
 
     def step(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
         outputs = call(params["jaxpr"], 0, [*inputs[:constants], *carry, *slices])
-        return _match(outputs[:carried], body.outvars), outputs[carried:]
+        return match_types(outputs[:carried], body.outvars), outputs[carried:]
 
     carry, stacked = jax.lax.scan(
         step,
-        _match(inputs[constants:start], body.outvars),
+        match_types(inputs[constants:start], body.outvars),
         inputs[start:],
         length=params["length"],
         reverse=params["reverse"],
@@ -287,12 +302,12 @@ def _evaluate_while(
     ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
     return jax.lax.while_loop(
         lambda carry: call(params["cond_jaxpr"], 0, [*ahead, *carry])[0],
-        lambda carry: _match(call(params["body_jaxpr"], 1, [*fixed, *carry]), body.outvars),
-        _match(inputs[tested + constants :], body.outvars),
+        lambda carry: match_types(call(params["body_jaxpr"], 1, [*fixed, *carry]), body.outvars),
+        match_types(inputs[tested + constants :], body.outvars),
     )
 
 
-def _match(values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+def match_types(values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
     """Gives floating values the dtype of the variables, and none of them a weak type."""
     return [
         jax.lax.convert_element_type(value, variable.aval.dtype) if _is_floating(value) else value
