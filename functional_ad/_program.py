@@ -21,7 +21,7 @@ from functional_ad._compat import is_jax_code, scan_counts, source_frames
 
 CUSTOM_RULES = frozenset({"custom_jvp_call", "custom_vjp_call"})
 # The parameter that holds the function, by the primitive that calls it.
-_CALLS = {
+CALLS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "remat2": "jaxpr",
@@ -122,10 +122,20 @@ def trace(fn: Callable[..., Any], args: tuple[Any, ...]) -> Program | None:
         return fn(*jax.tree.unflatten(tree, filled))
 
     try:
-        jaxpr, shapes = jax.make_jaxpr(call, return_shape=True)(select_floats(args))
+        program, _ = trace_arrays(call, select_floats(args))
     except Exception:  # the function has been run with these numbers, so tracing is to blame
         return None
-    return Program(jaxpr, jax.tree.structure(shapes))
+    return program
+
+
+def trace_arrays(fn: Callable[[list[Any]], Any], arrays: list[Any]) -> tuple[Program, Any]:
+    """Traces a function of a list of arrays; what it raises while traced is not caught.
+
+    Returns:
+        The program, and what the function returns with shapes and dtypes in place of arrays.
+    """
+    jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(arrays)
+    return Program(jaxpr, jax.tree.structure(shapes)), shapes
 
 
 def select_floats(args: Any) -> list[Any]:
@@ -212,7 +222,23 @@ def _evaluate(
     callers: tuple[JaxprEqn, ...],
     run: _Run,
 ) -> list[Any]:
-    inner, constants = _open(jaxpr)
+    def compute(index: int, equation: JaxprEqn, inputs: list[Any]) -> list[Any]:
+        return _evaluate_step(Step(equation, (*path, index), callers), inputs, run)
+
+    return evaluate_equations(jaxpr, inputs, compute)
+
+
+def evaluate_equations(
+    jaxpr: Any, inputs: Sequence[Any], compute: Callable[[int, JaxprEqn, list[Any]], list[Any]]
+) -> list[Any]:
+    """Evaluates a jaxpr with its equations computed by a function; nothing is gone into.
+
+    Args:
+        jaxpr: A jaxpr, with its constants.
+        inputs: Values of its inputs.
+        compute: Gets an equation's index, the equation and its inputs; returns its outputs.
+    """
+    inner, constants = open_jaxpr(jaxpr)
     values: dict[Any, Any] = dict(zip(inner.constvars, constants, strict=True))
     values |= zip(inner.invars, inputs, strict=True)
 
@@ -220,8 +246,7 @@ def _evaluate(
         return atom.val if isinstance(atom, Literal) else values[atom]
 
     for index, equation in enumerate(inner.eqns):
-        step = Step(equation, (*path, index), callers)
-        outputs = _evaluate_step(step, [read(atom) for atom in equation.invars], run)
+        outputs = compute(index, equation, [read(atom) for atom in equation.invars])
         values |= zip(equation.outvars, outputs, strict=True)
     return [read(atom) for atom in inner.outvars]
 
@@ -242,8 +267,8 @@ def _evaluate_step(step: Step, inputs: list[Any], run: _Run) -> list[Any]:
             for position, branch in enumerate(params["branches"])
         ]
         return list(jax.lax.switch(inputs[0], branches, *inputs[1:]))
-    if step.op in _CALLS and (run.into_custom or step.op not in CUSTOM_RULES):
-        return call(params[_CALLS[step.op]], 0, inputs)
+    if step.op in CALLS and (run.into_custom or step.op not in CUSTOM_RULES):
+        return call(params[CALLS[step.op]], 0, inputs)
     return run.hook(step, inputs)
 
 
@@ -253,15 +278,15 @@ def _evaluate_scan(
     params = equation.params
     constants, carried = scan_counts(equation)
     start = constants + carried
-    body, _ = _open(params["jaxpr"])
+    body, _ = open_jaxpr(params["jaxpr"])
 
     def step(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
         outputs = call(params["jaxpr"], 0, [*inputs[:constants], *carry, *slices])
-        return _match(outputs[:carried], body.outvars), outputs[carried:]
+        return match_types(outputs[:carried], body.outvars), outputs[carried:]
 
     carry, stacked = jax.lax.scan(
         step,
-        _match(inputs[constants:start], body.outvars),
+        match_types(inputs[constants:start], body.outvars),
         inputs[start:],
         length=params["length"],
         reverse=params["reverse"],
@@ -273,16 +298,16 @@ def _evaluate_while(
     params: dict[str, Any], inputs: list[Any], call: Callable[..., list[Any]]
 ) -> list[Any]:
     tested, constants = params["cond_nconsts"], params["body_nconsts"]
-    body, _ = _open(params["body_jaxpr"])
+    body, _ = open_jaxpr(params["body_jaxpr"])
     ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
     return jax.lax.while_loop(
         lambda carry: call(params["cond_jaxpr"], 0, [*ahead, *carry])[0],
-        lambda carry: _match(call(params["body_jaxpr"], 1, [*fixed, *carry]), body.outvars),
-        _match(inputs[tested + constants :], body.outvars),
+        lambda carry: match_types(call(params["body_jaxpr"], 1, [*fixed, *carry]), body.outvars),
+        match_types(inputs[tested + constants :], body.outvars),
     )
 
 
-def _match(values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+def match_types(values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
     """Gives floating values the dtype of the variables, and none of them a weak type."""
     return [
         jax.lax.convert_element_type(value, variable.aval.dtype) if _is_floating(value) else value
@@ -300,13 +325,13 @@ def _find_bodies(equation: JaxprEqn) -> list[tuple[Jaxpr, Sequence[Any]]]:
             bodies = [params["cond_jaxpr"], params["body_jaxpr"]]
         case "cond":
             bodies = list(params["branches"])
-        case name if name in _CALLS:
-            bodies = [params[_CALLS[name]]]
+        case name if name in CALLS:
+            bodies = [params[CALLS[name]]]
         case _:
             bodies = []
-    return [_open(body) for body in bodies]
+    return [open_jaxpr(body) for body in bodies]
 
 
-def _open(jaxpr: Any) -> tuple[Jaxpr, Sequence[Any]]:
+def open_jaxpr(jaxpr: Any) -> tuple[Jaxpr, Sequence[Any]]:
     """A jaxpr and the values of its constants, whether it holds them (a ClosedJaxpr) or not."""
     return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())
