@@ -18,6 +18,9 @@ from functional_ad._gradients import vjp as vjp
 from functional_ad._leaves import combine as combine
 from functional_ad._leaves import partition as partition
 from functional_ad._leaves import select as select
+from functional_ad._nonfinite import NonFinite as NonFinite
+from functional_ad._nonfinite import Range as Range
+from functional_ad._nonfinite import first_nonfinite as first_nonfinite
 
 __all__ = [
     "ArgumentError",
@@ -26,11 +29,14 @@ __all__ = [
     "GradModeError",
     "LeafTypeError",
     "MicrobatchError",
+    "NonFinite",
     "OutputError",
     "PrimitiveError",
+    "Range",
     "SelectionError",
     "accumulate_grads",
     "combine",
+    "first_nonfinite",
     "is_grad_enabled",
     "no_grad",
     "partition",

@@ -150,9 +150,7 @@ def use_trace(trace: Any) -> AbstractContextManager[None]:
     return core.set_current_trace(trace)
 
 
-def stop_tangents(
-    parent: Any, check: Callable[[], None], refuse: Callable[[str], None]
-) -> Any:
+def stop_tangents(parent: Any, check: Callable[[], None], refuse: Callable[[str], None]) -> Any:
     """A trace that does what another one does, on values without tangents.
 
     Every traced value goes through ``jax.lax.stop_gradient`` on its way into an operation, so that

@@ -149,16 +149,17 @@ class Evaluation:
                 outputs, _ = self.run(Plan(leave=keys.__contains__, constants=constants))
                 return [_spoils(value) for value in outputs]
 
-            reached = reach(len(group))
+            enough, reached = 1, reach(1)
             if not any(reached):
-                continue
-            fewest, enough = 0, len(group)  # bisects: the first that reaches is number `enough`
-            while enough - fewest > 1:
-                middle = (fewest + enough) // 2
-                if any(found := reach(middle)):
-                    enough, reached = middle, found
-                else:
-                    fewest = middle
+                fewest, enough, reached = 1, len(group), reach(len(group))
+                if not any(reached):
+                    continue
+                while enough - fewest > 1:  # bisects: the first that reaches is number `enough`
+                    middle = (fewest + enough) // 2
+                    if any(found := reach(middle)):
+                        enough, reached = middle, found
+                    else:
+                        fewest = middle
             origin = group[enough - 1]
             if best is None or order[origin.key] < order[best[0].key]:
                 best = origin, reached
@@ -223,7 +224,7 @@ class _Run:
             branch = int(np.clip(int(inputs[0].true), 0, len(params["branches"]) - 1))
             inner = inner._replace(
                 path=(*inner.path, branch),
-                around=(*inner.around, f"branch {branch} of {_name(equation, place)}"),
+                around=(*inner.around, f"branch {branch} of {_name(inner)}"),
             )
             return self._evaluate(params["branches"][branch], inputs[1:], inner)
         if name in CALLS:
@@ -324,7 +325,7 @@ class _Run:
         constants, carried = scan_counts(equation)
         fixed, carry = inputs[:constants], inputs[constants : constants + carried]
         slices, length = inputs[constants + carried :], params["length"]
-        name = _name(equation, inner)
+        name = _name(inner)
         rows: list[list[Value]] = []
         for i in reversed(range(length)) if params["reverse"] else range(length):
             here = inner._replace(
@@ -350,7 +351,7 @@ class _Run:
         ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
         carry = inputs[tested + constants :]
         test = self._compile(params["cond_jaxpr"])
-        name, i = _name(equation, inner), 0
+        name, i = _name(inner), 0
         while bool(test(*[value.true for value in (*ahead, *carry)])[1][0]):
             here = inner._replace(
                 path=(*inner.path, 1),
@@ -507,7 +508,9 @@ def _is_extended(array: Any) -> bool:
     return jnp.issubdtype(array.dtype, jax.dtypes.extended)
 
 
-def _name(equation: JaxprEqn, place: Place) -> str:
-    line = Step(equation, place.path, place.callers).line
+def _name(inner: Place) -> str:
+    """The loop or condition that a place is just inside of, for people."""
+    *callers, equation = inner.callers
+    line = Step(equation, inner.path, tuple(callers)).line
     name = equation.primitive.name
     return f"the {name} at {line}" if line else f"a {name}"

@@ -92,8 +92,9 @@ class Step:
     def place(self) -> tuple[str, int] | None:
         """The file and the line that it comes from, in full; None if they are not known."""
         # What JAX compiled for itself is traced once: its lines may be those of an earlier caller.
-        for caller in self.callers:
-            if any(is_jax_code(inner) for inner, _ in _find_bodies(caller)):
+        for depth, caller in enumerate(self.callers):
+            body, _ = _find_bodies(caller)[self.path[2 * depth + 1]]
+            if is_jax_code(body):
                 return source_place(caller)
         for equation in (self.equation, *reversed(self.callers)):
             if place := source_place(equation):
