@@ -170,7 +170,7 @@ def not_positive_definite(a):
 
 @plant("div", jnp.array([5.0]))
 def deviation_of_one(x):
-    return jnp.std(x, ddof=1)  # here
+    return jnp.sum((x - x.mean()) ** 2) / (x.size - 1)  # here
 
 
 @plant("log", jnp.array([0.0, 200.0]))

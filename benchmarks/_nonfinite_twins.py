@@ -99,7 +99,7 @@ def mean_of_nothing(x):
 
 @twin
 def deviation_of_one(x):
-    return torch.std(x)  # here
+    return torch.sum((x - x.mean()) ** 2) / (x.numel() - 1)  # here
 
 
 @twin

@@ -26,13 +26,14 @@ from functional_ad._program import CALLS, Step, evaluate_body, open_body
 # From here on, an iteration of a loop is first run compiled, and opened only if something begins.
 SHORT_LOOP = 8
 # Each element of the output depends on the inputs' elements at its own place, and no others.
-ELEMENTWISE = frozenset(
+_NAMES = (
     "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp complex conj "
     "convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor "
     "imag integer_pow lgamma log log1p logistic max min mul nextafter neg pow real "
     "reduce_precision rem round rsqrt select_n sign sin sinh sqrt square stop_gradient sub tan "
-    "tanh".split()
+    "tanh"
 )
+ELEMENTWISE = frozenset(_NAMES.split())
 
 Key: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -131,7 +132,7 @@ class Evaluation:
                 _, origins = self.run(Plan(constants=True))
             if found := self._isolate(origins, constants):
                 return found[0], origins, found[1]
-        return (origins[0] if origins else None), origins, bad
+        return (origins[0] if origins else _make_unknown(outputs)), origins, bad
 
     def _isolate(self, origins: list[Origin], constants: bool) -> tuple[Origin, list[bool]] | None:
         """Leaves one step's origins after the other unrepaired, then fewer of its iterations."""
@@ -172,6 +173,7 @@ class _Run:
     def __init__(self, plan: Plan, compiled: dict[int, Any], effects: dict[Key, list[Any]]) -> None:
         self.plan, self.compiled, self.effects = plan, compiled, effects
         self.origins: list[Origin] = []
+        self.written: dict[int, Any] = {}  # held, so that no other value gets the same id
 
     def evaluate(
         self, program: ClosedJaxpr, values: Sequence[Any]
@@ -209,7 +211,10 @@ class _Run:
 
         for index, equation in enumerate(jaxpr.eqns):
             here = place._replace(path=(*place.path, index))
-            outputs = self._step(equation, [read(atom) for atom in equation.invars], here)
+            given = [read(atom) for atom in equation.invars]
+            if self.plan.constants:
+                given = self._doubt_constants(equation, given, here)
+            outputs = self._step(equation, given, here)
             values |= zip(equation.outvars, outputs, strict=True)
         return [read(atom) for atom in jaxpr.outvars]
 
@@ -238,8 +243,6 @@ class _Run:
             return self._run_once(step, inputs, key)
         if self.plan.watch and place.iterations == self.plan.opened:
             self.plan.watch(step, key, [value.true for value in inputs])
-        if self.plan.constants:
-            inputs = self._doubt_constants(step, inputs, key)
         true = step.run([value.true for value in inputs])
         repaired = self._again(step, inputs, 1, 0, true)
         left = self._again(step, inputs, 2, 1, repaired)
@@ -289,13 +292,19 @@ class _Run:
             self.effects[key] = step.run([value.true for value in inputs])
         return [Value(output, output, output) for output in self.effects[key]]
 
-    def _doubt_constants(self, step: Step, inputs: list[Value], key: Key) -> list[Value]:
+    def _doubt_constants(
+        self, equation: JaxprEqn, inputs: list[Value], place: Place
+    ) -> list[Value]:
         """Takes infinities and NaN that are written in the program for origins."""
+        step = Step(equation, place.path, place.callers)
+        key: Key = (step.path, place.iterations)
         doubted: list[Value] = []
-        for atom, value in zip(step.equation.invars, inputs, strict=True):
-            if isinstance(atom, Literal) and is_floating(value.true) and not is_finite(value.true):
+        for atom, value in zip(equation.invars, inputs, strict=True):
+            written = isinstance(atom, Literal) or id(value.true) in self.written
+            if written and not is_finite(value.true) and step.is_entered:
+                self.written[id(value.true)] = value.true  # what uses it in there is to be named
+            elif written and not is_finite(value.true):
                 bad = ~np.isfinite(np.asarray(value.true))
-                place = Place(step.path, step.callers, key[1])
                 self._note(key, step, None, place, inputs, value.true, value.true, bad)
                 one = _replace(value.true, bad, 1)
                 value = Value(value.true, one, value.true if self.plan.leave(key) else one)
@@ -428,6 +437,14 @@ def is_floating(value: Any) -> bool:
 def is_finite(value: Any) -> bool:
     """Whether a value has no NaN and no infinity; what is not floating has none."""
     return not is_floating(value) or bool(np.isfinite(np.asarray(value)).all())
+
+
+def _make_unknown(outputs: list[Value]) -> Origin:
+    """The origin of an output of which nothing is known but that it is not finite."""
+    output = next(value.true for value in outputs if not is_finite(value.true))
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(output)))[0])
+    became = complex(np.asarray(output)[index].astype(np.complex128))
+    return Origin(((-1,), ()), None, None, (), (), output, index, became)
 
 
 def _spoils(value: Value) -> bool:

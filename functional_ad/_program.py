@@ -212,7 +212,7 @@ def evaluate(program: Program, args: Any, hook: Hook, *, into_custom: bool = Tru
 
 
 def evaluate_body(body: ClosedJaxpr, inputs: Sequence[Any], hook: Hook) -> list[Any]:
-    """Runs the body of a loop or a call as ``evaluate`` runs a program; all its inputs are given."""
+    """Runs the body of a loop or a call as ``evaluate`` runs a program, on all its inputs."""
     return _evaluate(body, inputs, (), (), _Run(hook, into_custom=True))
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import warnings
 
 import hypothesis
 import jax
@@ -93,13 +94,27 @@ WITHOUT_LINES = ("nan_in_the_parameters", "infinity_in_the_batch")
 WRAPPED = [name for name in BY_NAME if name not in WITHOUT_LINES and name != "index_out_of_range"]
 
 
-@pytest.mark.parametrize("name", WRAPPED)
+# In a derivative rule in compiled code, JAX keeps the line that calls the function with the rule.
+RULES = ("in_a_forward_rule", "in_a_residual", "in_a_tangent_rule")
+
+
+@pytest.mark.parametrize("name", [name for name in WRAPPED if name not in RULES])
 def test_through_jit(name):
     source = BY_NAME[name]
     check(fad.first_nonfinite(jax.jit(source.fun), *source.args), source)
 
 
-@pytest.mark.parametrize("name", ["log_of_zero", "masked_sqrt", "in_a_scan", "in_a_residual"])
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_in_compiled_code(name):
+    source = BY_NAME[name]
+    found = fad.first_nonfinite(jax.jit(source.fun), *source.args)
+    lines, start = inspect.getsourcelines(source.fun)
+    call = next(i for i, line in enumerate(lines) if "jnp.sum(rule(x))" in line)
+    assert (found.op in source.ops, found.phase) == (True, source.phase)
+    assert found.line == f"_nonfinite_sources.py:{start + call}"
+
+
+@pytest.mark.parametrize("name", ["log_of_zero", "masked_sqrt", "in_a_scan"])
 def test_through_vmap_remat_and_another_scan(name):
     source = BY_NAME[name]
     (x,) = source.args
@@ -179,9 +194,9 @@ def test_infinity_that_is_written_is_blamed_only_if_nothing_else_is():
         return jnp.sum(jnp.where(x > 1, x, jnp.inf))
 
     found = fad.first_nonfinite(written, jnp.array([0.0, 2.0]))
-    assert (found.op, found.value, found.harmless) == ("select_n", np.inf, False) or (
-        found.op == "broadcast_in_dim"
-    )
+    assert (found.value, found.harmless) == (np.inf, False)
+    assert found.op in ("broadcast_in_dim", "select_n")
+    assert "This constant is written in the function" in str(found)
     assert found.line == f"test_nonfinite.py:{inspect.getsourcelines(written)[1] + 1}"
 
 
@@ -224,15 +239,13 @@ def scan_line(fun):
 
 
 def test_ranges_say_what_is_in_them():
-    text = [str(r) for r in fad.first_nonfinite(every_kind, jnp.array([jnp.inf, 1.0])).inputs]
-    assert text == ["float32[2], 1 to 1, and some not finite"] * 2
+    source = BY_NAME["every_score_masked"]
+    inputs = fad.first_nonfinite(source.fun, *source.args).inputs
+    assert str(inputs[0]) == "float32[3], nothing in it finite"
+    assert (
+        str(fad.Range("float32[2]", 1.0, 2.5, False)) == "float32[2], 1 to 2.5, and some not finite"
+    )
     assert str(fad.Range("float32[0]", None, None, True)) == "float32[0], empty"
-    assert str(fad.Range("float32[1]", None, None, False)) == "float32[1], nothing in it finite"
-
-
-def every_kind(x):
-    big = x * jnp.where(x > 0, jnp.inf, 1.0)
-    return jnp.where(jnp.arange(2) > 5, big, 0.0) + jnp.where(jnp.arange(2) < 0, x - x, 0.0)
 
 
 def test_options_of_the_function_survive():
@@ -317,9 +330,9 @@ def test_the_twins_of_torch_are_what_they_are_said_to_be():
     for name, fun in TWINS.items():
         source = BY_NAME[name]
         args = convert(source.args)
-        output = fun(*args)
+        with warnings.catch_warnings(action="ignore"):  # some warn of what is planted
+            output = fun(*args)
         finite = bool(output.isfinite().all())
-        # torch.arctan2 has gradient 0 or NaN at the origin, by version; nothing else may differ.
         if source.phase == "backward":
             assert finite, name
         elif name != "in_a_forward_rule":
