@@ -30,6 +30,9 @@ from functional_ad._leaves import select as select
 from functional_ad._loss_scaling import LossScale as LossScale
 from functional_ad._nodes import Edge as Edge
 from functional_ad._nodes import Node as Node
+from functional_ad._nonfinite import NonFinite as NonFinite
+from functional_ad._nonfinite import Range as Range
+from functional_ad._nonfinite import first_nonfinite as first_nonfinite
 from functional_ad._second_order import ggnvp as ggnvp
 from functional_ad._second_order import hessian as hessian
 from functional_ad._second_order import hvp as hvp
@@ -48,13 +51,16 @@ __all__ = [
     "MicrobatchError",
     "MissingExtraError",
     "Node",
+    "NonFinite",
     "OutputError",
     "PrimitiveError",
+    "Range",
     "SelectionError",
     "accumulate_grads",
     "clip_by_norm",
     "combine",
     "connected",
+    "first_nonfinite",
     "ggnvp",
     "grad_hook",
     "graph",

@@ -86,13 +86,19 @@ class Step:
     @property
     def line(self) -> str | None:
         """The user's line that it comes from, as ``"file.py:12"``; None if it is not known."""
+        return _write_place(self.place)
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The file and the line that it comes from, in full; None if they are not known."""
         # What JAX compiled for itself is traced once: its lines may be those of an earlier caller.
-        for caller in self.callers:
-            if any(is_jax_code(inner) for inner, _ in _find_bodies(caller)):
-                return source_line(caller)
+        for depth, caller in enumerate(self.callers):
+            body, _ = _find_bodies(caller)[self.path[2 * depth + 1]]
+            if is_jax_code(body):
+                return source_place(caller)
         for equation in (self.equation, *reversed(self.callers)):
-            if line := source_line(equation):
-                return line
+            if place := source_place(equation):
+                return place
         return None
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
@@ -174,6 +180,11 @@ def source_line(equation: JaxprEqn) -> str | None:
 
     The innermost one outside of installed packages, such as flax, if there is one.
     """
+    return _write_place(source_place(equation))
+
+
+def source_place(equation: JaxprEqn) -> tuple[str, int] | None:
+    """The file and the line of ``source_line``."""
     frames: list[tuple[str, int]] = []
     for file, line in source_frames(equation):
         if Path(file) == _HERE:  # what is further out called `trace`
@@ -183,8 +194,11 @@ def source_line(equation: JaxprEqn) -> str | None:
     if not frames:
         return None
     own = [frame for frame in frames if "site-packages" not in Path(frame[0]).parts]
-    file, line = (own or frames)[0]
-    return f"{Path(file).name}:{line}"
+    return (own or frames)[0]
+
+
+def _write_place(place: tuple[str, int] | None) -> str | None:
+    return f"{Path(place[0]).name}:{place[1]}" if place else None
 
 
 def evaluate(program: Program, args: Any, hook: Hook, *, into_custom: bool = True) -> Any:
@@ -205,6 +219,11 @@ def evaluate(program: Program, args: Any, hook: Hook, *, into_custom: bool = Tru
     """
     outputs = _evaluate(program.jaxpr, select_floats(args), (), (), _Run(hook, into_custom))
     return jax.tree.unflatten(program.out_tree, outputs)
+
+
+def evaluate_body(body: ClosedJaxpr, inputs: Sequence[Any], hook: Hook) -> list[Any]:
+    """Runs the body of a loop or a call as ``evaluate`` runs a program, on all its inputs."""
+    return _evaluate(body, inputs, (), (), _Run(hook, into_custom=True))
 
 
 @dataclasses.dataclass(frozen=True)
