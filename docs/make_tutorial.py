@@ -34,8 +34,9 @@ class Block:
 
     prose: str
     code: str
-    picture: str = ""  # a line of Markdown
-    target: str = ""  # the file that it shows
+    picture: str = ""  # a line of Markdown: what to say where it cannot be seen, and the file
+    alt: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,11 @@ def read(text: str) -> Page:
         start, end = token.map
         if at < len(tokens) and tokens[at].type == "fence" and tokens[at].info == "text":
             end, at = _end_of(tokens[at]), at + 1
-        picture, target = "", ""
-        if tokens[at : at + 1] and tokens[at].type == "paragraph_open":
-            target = _find_target(tokens[at + 1])
-        if target:
-            picture, end = tokens[at + 1].content, _end_of(tokens[at])
-        blocks.append(Block("".join(lines[begin:start]).strip(), token.content, picture, target))
+        picture = ("", "", "")
+        if at < len(tokens) and tokens[at].type == "paragraph_open":
+            picture = _find_picture(tokens[at + 1])
+            end = _end_of(tokens[at]) if any(picture) else end
+        blocks.append(Block("".join(lines[begin:start]).strip(), token.content, *picture))
         begin = end
     return Page(tuple(blocks), "".join(lines[begin:]).strip())
 
@@ -88,11 +88,12 @@ def _end_of(token: Token) -> int:
     return token.map[1]
 
 
-def _find_target(inline: Token) -> str:
-    """The drawing that a paragraph shows, if it is nothing but a drawing of the tutorial's."""
-    children = inline.children or []
-    target = str(children[0].attrGet("src")) if len(children) == 1 else ""
-    return target if children[0].type == "image" and target.endswith(".svg") else ""
+def _find_picture(inline: Token) -> tuple[str, str, str]:
+    """A paragraph that is nothing but a drawing: its line, its alternative text, its file."""
+    first, *others = inline.children or []
+    target = str(first.attrGet("src"))
+    is_drawing = first.type == "image" and target.endswith(".svg") and not others
+    return (inline.content, first.content, target) if is_drawing else ("", "", "")
 
 
 def execute(codes: list[str]) -> list[Output]:
@@ -113,6 +114,7 @@ def execute(codes: list[str]) -> list[Output]:
     with TemporaryDirectory() as profile:  # no start-up files of the user's
         path = os.pathsep.join([str(DOCS.parent), os.environ.get("PYTHONPATH", "")])
         env = {"IPYTHONDIR": profile, "PYTHONPATH": path, "JAX_PLATFORMS": "cpu"}
+        env |= {"IPYKERNEL_CELL_NAME": "block"}  # the file that a drawing's lines are in
         sockets = {"transport": "ipc", "connection_file": str(Path(profile, "kernel.json"))}
         config = Config({"KernelManager": sockets})
         client = NotebookClient(notebook, config=config, timeout=300, record_timing=False)
@@ -152,7 +154,8 @@ def render_notebook(page: Page, outputs: list[Output]) -> str:
         if block.prose:
             cells.append(new_markdown_cell(block.prose, id=f"prose-{number}"))
         shown = [new_output("stream", name="stdout", text=output.text)] if output.text else []
-        shown += [new_output("display_data", {SVG: output.svg})] if output.svg else []
+        drawing = {SVG: output.svg, "text/plain": block.alt}
+        shown += [new_output("display_data", drawing)] if output.svg else []
         code = block.code.strip()
         cells.append(
             new_code_cell(code, id=f"block-{number}", execution_count=number, outputs=shown)
