@@ -33,7 +33,12 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 ROOT = Path(__file__).parent
-NEED_TORCH = (ROOT / "comparisons", ROOT / "tests/comparisons", ROOT / "tests/browser")
+NEED_TORCH = (
+    ROOT / "comparisons",
+    ROOT / "tests/comparisons",
+    ROOT / "tests/browser",
+    ROOT / "tests/docs",
+)
 
 
 class _NeedsTorch(pytest.File):
