@@ -1,0 +1,393 @@
+"""torch.func."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+import functional_ad
+from comparisons.cases.surface._row import Row
+
+X = np.array([0.5, -1.5, 2.0])
+V = np.array([1.0, -0.25, 0.5])
+ROWS_OF_X = np.array(
+    [[0.5, -1.5], [2.0, 0.1], [-0.4, 1.3]]
+)
+
+
+def grad_torch(x):
+    return torch.func.grad(lambda x: (x**3).sum())(x)
+
+
+def grad_jax(x):
+    return jax.grad(lambda x: jnp.sum(x**3))(x)
+
+
+def grad_and_value_torch(x):
+    grad, value = torch.func.grad_and_value(
+        lambda x: x.sin().sum()
+    )(x)
+    return {"value": value, "grad": grad}
+
+
+def grad_and_value_jax(x):
+    value, grad = jax.value_and_grad(
+        lambda x: jnp.sum(jnp.sin(x))
+    )(x)
+    return {"value": value, "grad": grad}
+
+
+def has_aux_torch(x):
+    def fun(x):
+        y = x.sin()
+        return y.sum(), {"y": y}
+
+    grad, aux = torch.func.grad(fun, has_aux=True)(x)
+    return {"grad": grad, "aux": aux}
+
+
+def has_aux_jax(x):
+    def fun(x):
+        y = jnp.sin(x)
+        return jnp.sum(y), {"y": y}
+
+    grad, aux = jax.grad(fun, has_aux=True)(x)
+    return {"grad": grad, "aux": aux}
+
+
+def vjp_torch(x, v):
+    y, pullback = torch.func.vjp(torch.tanh, x)
+    (grad,) = pullback(v)
+    return {"y": y, "grad": grad}
+
+
+def vjp_jax(x, v):
+    y, pullback = jax.vjp(jnp.tanh, x)
+    (grad,) = pullback(v)
+    return {"y": y, "grad": grad}
+
+
+def jvp_torch(x, v):
+    y, tangent = torch.func.jvp(torch.tanh, (x,), (v,))
+    return {"y": y, "tangent": tangent}
+
+
+def jvp_jax(x, v):
+    y, tangent = jax.jvp(jnp.tanh, (x,), (v,))
+    return {"y": y, "tangent": tangent}
+
+
+def jacrev_torch(x):
+    def fun(x):
+        return torch.stack([x[0] * x[1], x.sum()])
+
+    return torch.func.jacrev(fun)(x)
+
+
+def jacrev_jax(x):
+    def fun(x):
+        return jnp.stack([x[0] * x[1], jnp.sum(x)])
+
+    return jax.jacrev(fun)(x)
+
+
+def chunk_size_torch(x):
+    def fun(x):
+        return x.sin() * x.sum()
+
+    return torch.func.jacrev(fun, chunk_size=2)(x)
+
+
+def chunk_size_jax(x):
+    def fun(x):
+        return jnp.sin(x) * jnp.sum(x)
+
+    return functional_ad.jacobian(
+        fun, mode="rev", chunk_size=2
+    )(x)
+
+
+def jacfwd_torch(x):
+    def fun(x):
+        return x.sin() * x.sum()
+
+    return torch.func.jacfwd(fun)(x)
+
+
+def jacfwd_jax(x):
+    def fun(x):
+        return jnp.sin(x) * jnp.sum(x)
+
+    return jax.jacfwd(fun)(x)
+
+
+def hessian_torch(x):
+    def fun(x):
+        return x[0] * x[1] + (x**3).sum()
+
+    with warnings.catch_warnings(action="ignore"):
+        # from a script within torch
+        return torch.func.hessian(fun)(x)
+
+
+def hessian_jax(x):
+    def fun(x):
+        return x[0] * x[1] + jnp.sum(x**3)
+
+    return jax.hessian(fun)(x)
+
+
+def linearize_torch(x, v):
+    with warnings.catch_warnings(action="ignore"):
+        # from the graph that it makes
+        y, push = torch.func.linearize(torch.sin, x)
+    return {
+        "y": y,
+        "once": push(v),
+        "twice": push(2 * v),
+    }
+
+
+def linearize_jax(x, v):
+    y, push = jax.linearize(jnp.sin, x)
+    return {
+        "y": y,
+        "once": push(v),
+        "twice": push(2 * v),
+    }
+
+
+def vmap_torch(w, rows):
+    def loss(w, row):
+        return (w[:2] @ row).tanh()
+
+    # gradients example by example
+    gradient = torch.func.grad(loss)
+    return torch.func.vmap(gradient, (None, 0))(w, rows)
+
+
+def vmap_jax(w, rows):
+    def loss(w, row):
+        return jnp.tanh(w[:2] @ row)
+
+    # gradients example by example
+    gradient = jax.grad(loss)
+    return jax.vmap(gradient, (None, 0))(w, rows)
+
+
+def vmap_chunk_torch(rows):
+    def fun(row):
+        return row.tanh() / row.norm()
+
+    return torch.func.vmap(fun, chunk_size=2)(rows)
+
+
+def vmap_chunk_jax(rows):
+    def fun(row):
+        return jnp.tanh(row) / jnp.linalg.norm(row)
+
+    return jax.lax.map(fun, rows, batch_size=2)
+
+
+def functional_call_torch(params, x):
+    model = torch.nn.Linear(2, 2)
+    return torch.func.functional_call(
+        model, params, (x,)
+    )
+
+
+def functional_call_jax(params, x):
+    def apply(params, x):
+        return x @ params["weight"].T + params["bias"]
+
+    return apply(params, x)
+
+
+def stack_torch(first, second, x):
+    models = [torch.nn.Linear(2, 2) for _ in range(2)]
+    for model, params in zip(
+        models, (first, second), strict=True
+    ):
+        model.load_state_dict(params)
+    stacked, _ = torch.func.stack_module_state(models)
+
+    def call(params, x):
+        return torch.func.functional_call(
+            models[0], params, (x,)
+        )
+
+    return torch.func.vmap(call, (0, None))(stacked, x)
+
+
+def stack_jax(first, second, x):
+    stacked = jax.tree.map(
+        lambda *leaves: jnp.stack(leaves), first, second
+    )
+
+    def apply(params, x):
+        return x @ params["weight"].T + params["bias"]
+
+    return jax.vmap(apply, (0, None))(stacked, x)
+
+
+def rearrange_torch(x):
+    return torch.func.rearrange(
+        x, "a (b c) -> b a c", b=2
+    )
+
+
+def rearrange_jax(x):
+    parts = x.reshape(len(x), 2, -1)
+    return parts.transpose(1, 0, 2)
+
+
+FIRST = {
+    "weight": np.array([[0.5, -1.0], [0.25, 2.0]]),
+    "bias": np.array([0.1, -0.2]),
+}
+SECOND = {
+    name: 1 - leaf for name, leaf in FIRST.items()
+}
+
+ROWS = (
+    Row(
+        "torch.func.grad",
+        "jax.grad(fun)(x)",
+        "The same function of a function.",
+        grad_torch,
+        grad_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.grad(has_aux=True)",
+        "jax.grad(fun, has_aux=True)(x)",
+        "The same: the function returns a pair, and so does its gradient.",
+        has_aux_torch,
+        has_aux_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.grad_and_value",
+        "value, grad = jax.value_and_grad(fun)(x)",
+        "The other order: in JAX the value comes first.",
+        grad_and_value_torch,
+        grad_and_value_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.vjp",
+        "y, pullback = jax.vjp(fun, x)",
+        "The same. The pullback is a tree of arrays, and may leave `jit`.",
+        vjp_torch,
+        vjp_jax,
+        inputs=(X, V),
+    ),
+    Row(
+        "torch.func.jvp",
+        "y, tangent = jax.jvp(fun, primals, tangents)",
+        "The same.",
+        jvp_torch,
+        jvp_jax,
+        inputs=(X, V),
+    ),
+    Row(
+        "torch.func.jacrev",
+        "jax.jacrev(fun)(x)",
+        "The same, for trees too.",
+        jacrev_torch,
+        jacrev_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.jacrev(chunk_size=2)",
+        'functional_ad.jacobian(fun, mode="rev", chunk_size=2)(x)',
+        "Rows in parts, in bounded memory; `jax.jacrev` takes all of them at once.",
+        chunk_size_torch,
+        chunk_size_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.jacfwd",
+        "jax.jacfwd(fun)(x)",
+        "The same, for trees too.",
+        jacfwd_torch,
+        jacfwd_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.hessian",
+        "jax.hessian(fun)(x)",
+        "The same; in parts with `functional_ad.hessian(fun, chunk_size=...)`.",
+        hessian_torch,
+        hessian_jax,
+        inputs=(X,),
+    ),
+    Row(
+        "torch.func.linearize",
+        "y, push = jax.linearize(fun, x)",
+        "The same.",
+        linearize_torch,
+        linearize_jax,
+        inputs=(X, V),
+    ),
+    Row(
+        "torch.func.vmap",
+        "jax.vmap(fun, in_axes=(None, 0))(w, rows)",
+        "`in_dims` is `in_axes`. A random key is an argument: split it, and map over the keys.",
+        vmap_torch,
+        vmap_jax,
+        inputs=(X, ROWS_OF_X),
+        also=("torch.vmap",),
+    ),
+    Row(
+        "torch.func.vmap(chunk_size=2)",
+        "jax.lax.map(fun, rows, batch_size=2)",
+        "A loop over parts, each of them mapped at once.",
+        vmap_chunk_torch,
+        vmap_chunk_jax,
+        inputs=(ROWS_OF_X,),
+    ),
+    Row(
+        "torch.func.functional_call",
+        "apply(params, x)",
+        "A model is a function of its parameters: flax's `apply`, or a function of your own.",
+        functional_call_torch,
+        functional_call_jax,
+        inputs=(FIRST, ROWS_OF_X),
+        orders=("value", "vjp"),
+    ),
+    Row(
+        "torch.func.stack_module_state",
+        "jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)",
+        "Parameters are a tree: stack its leaves, and map over the first axis.",
+        stack_torch,
+        stack_jax,
+        inputs=(FIRST, SECOND, ROWS_OF_X),
+    ),
+    Row(
+        "torch.func.rearrange",
+        "x.reshape(...).transpose(...)",
+        "Or `einops.rearrange`, which takes JAX arrays.",
+        rearrange_torch,
+        rearrange_jax,
+        inputs=(np.arange(12.0).reshape(3, 4),),
+        page="func.api.html",
+    ),
+    Row(
+        "torch.func.functionalize",
+        "",
+        "Every function is functional: there is no mutation to take away.",
+    ),
+    Row(
+        "torch.func.replace_all_batch_norm_modules_",
+        "",
+        "Running statistics are returned as aux or as a collection, so `vmap` knows of them.",
+    ),
+    Row(
+        "torch.func.debug_unwrap",
+        "",
+        "A tracer has no value to look at; `jax.debug.print` shows it when the program runs.",
+    ),
+)
