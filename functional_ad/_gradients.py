@@ -15,6 +15,7 @@ from jaxtyping import PyTree
 from functional_ad import _tree
 from functional_ad._control import require_grad_enabled
 from functional_ad._errors import ArgumentError, CotangentError, OutputError, explain
+from functional_ad._fitting import take_fitting
 from functional_ad._leaves import Where, combine, partition, select_for
 
 
@@ -85,7 +86,7 @@ def differentiate(
 
     def of_selected(diff: PyTree) -> Any:
         output = fun(combine(diff, rest))
-        _check_loss(name, _split_aux(name, output)[0] if has_aux else output)
+        check_loss(name, split_aux(name, output)[0] if has_aux else output)
         return output
 
     return jax.value_and_grad(of_selected, has_aux=has_aux)(diff)
@@ -142,7 +143,7 @@ def vjp(
 
     def of_floats(diff: PyTree) -> tuple[list[Any], tuple[Any, Any]]:
         output = fun(*combine(diff, rest))
-        output, aux = _split_aux("vjp", output) if has_aux else (output, None)
+        output, aux = split_aux("vjp", output) if has_aux else (output, None)
         leaves = [leaf for leaf in jax.tree.leaves(output) if _tree.is_differentiable(leaf)]
         return leaves, (output, aux)
 
@@ -182,20 +183,28 @@ def _find_position(index: int, count: int) -> int:
     )
 
 
-def _split_aux(name: str, output: Any) -> tuple[Any, Any]:
+def split_aux(name: str, output: Any) -> tuple[Any, Any]:
+    """Takes the pair that a function with ``has_aux`` returns apart, on behalf of ``name``."""
     if isinstance(output, tuple | list) and len(output) == 2:
         return output[0], output[1]
     raise OutputError(
         explain(
             f"`functional_ad.{name}(has_aux=True)` needs a `fun` that returns a pair.",
             expected="(output, aux)",
-            got=_describe_output(output),
+            got=describe_output(output),
             fix="Return `(output, aux)`, or leave `has_aux` out.",
         )
     )
 
 
-def _check_loss(name: str, loss: Any) -> None:
+_LOSS_FIX = (
+    "Reduce it first, e.g. with `jnp.mean`, or use `functional_ad.vjp` with a `cotangent`; "
+    "return further values with `has_aux=True`."
+)
+
+
+def check_loss(name: str, loss: Any, *, fix: str = _LOSS_FIX) -> None:
+    """Raises OutputError on behalf of ``name`` unless a loss is a real scalar."""
     leaves = jax.tree.leaves(loss)
     scalar = len(leaves) == 1 and leaves[0] is loss and np.shape(loss) == ()
     if scalar and _tree.is_differentiable(loss) and not _tree.is_complex(loss):
@@ -204,9 +213,8 @@ def _check_loss(name: str, loss: Any) -> None:
         explain(
             f"`functional_ad.{name}` needs a loss that is a real scalar.",
             expected="a floating-point array of shape ()",
-            got=_describe_output(loss),
-            fix="Reduce it first, e.g. with `jnp.mean`, or use `functional_ad.vjp` with a "
-            "`cotangent`; return further values with `has_aux=True`.",
+            got=describe_output(loss),
+            fix=fix,
         )
     )
 
@@ -221,44 +229,20 @@ def _check_cotangent(output: PyTree, cotangent: PyTree) -> list[Any]:
             explain(
                 "`functional_ad.vjp(fun)` needs an output that can be differentiated.",
                 expected="at least one floating-point or complex leaf",
-                got=_describe_output(output),
+                got=describe_output(output),
                 fix="Return a floating-point value, or cast with `.astype(jnp.float32)`.",
             )
         )
     if cotangent is None:
         return [_default_cotangent(output, floats)]
-    expected = jax.tree.structure(output, is_leaf=_tree.is_none)
-    got = jax.tree.structure(cotangent, is_leaf=_tree.is_none)
-    if expected != got:
-        raise CotangentError(
-            explain(
-                "`functional_ad.vjp(cotangent=...)` must have the tree of `fun(*primals)`.",
-                expected=str(expected),
-                got=str(got),
-                fix="Build it with `jax.tree.map` over the output, with None at leaves that are "
-                "not floating-point.",
-            )
-        )
-    given = jax.tree.leaves(cotangent, is_leaf=_tree.is_none)
-    pairs = list(zip(outputs, given, strict=True))
-    wrong = [
-        (
-            _tree.name_leaf(path, leaf if _tree.is_differentiable(leaf) else None),
-            _tree.name_leaf(path, ct),
-        )
-        for (path, leaf), ct in pairs
-        if not _fits(leaf, ct)
-    ]
-    if wrong:
-        raise CotangentError(
-            explain(
-                "`functional_ad.vjp(cotangent=...)` must have the shape and dtype of the output.",
-                expected=", ".join(expected for expected, _ in wrong[:8]),
-                got=[got for _, got in wrong],
-                fix="Build it with `jnp.ones_like(output)`, or cast it with `.astype`.",
-            )
-        )
-    return [jnp.asarray(ct, leaf.dtype) for (_, leaf), ct in pairs if _tree.is_differentiable(leaf)]
+    return take_fitting(
+        output,
+        cotangent,
+        argument="`functional_ad.vjp(cotangent=...)`",
+        whole="`fun(*primals)`",
+        name="output",
+        error=CotangentError,
+    )
 
 
 def _default_cotangent(output: PyTree, floats: list[tuple[str, Any]]) -> Any:
@@ -270,27 +254,14 @@ def _default_cotangent(output: PyTree, floats: list[tuple[str, Any]]) -> Any:
         explain(
             "`functional_ad.vjp(cotangent=...)` can be left out only for one real scalar output.",
             expected="one floating-point output with one element",
-            got=_describe_output(output),
+            got=describe_output(output),
             fix="Pass `cotangent=` of the output's shape (torch: `gradient`), or reduce the output "
             "first, e.g. with `jnp.mean`.",
         )
     )
 
 
-def _fits(leaf: Any, cotangent: Any) -> bool:
-    """Whether a cotangent belongs to an output leaf; a Python number takes the leaf's dtype."""
-    if not _tree.is_differentiable(leaf):
-        return cotangent is None
-    if isinstance(cotangent, bool) or not hasattr(cotangent, "dtype"):
-        weak = (int, float, complex) if _tree.is_complex(leaf) else (int, float)
-        return (
-            np.shape(leaf) == () and isinstance(cotangent, weak) and not isinstance(cotangent, bool)
-        )
-    if not isinstance(cotangent, jax.Array | np.ndarray | np.generic):
-        return False
-    return cotangent.dtype == leaf.dtype and cotangent.shape == leaf.shape
-
-
-def _describe_output(output: Any) -> list[str] | str:
+def describe_output(output: Any) -> list[str] | str:
+    """The leaves of an output for the "got" line of an error; its structure if there are none."""
     named = [_tree.name_leaf(path, leaf) for path, leaf in _tree.flatten_paths(output)]
     return named or str(jax.tree.structure(output))
