@@ -125,7 +125,7 @@ def jacfwd_jax(x):
 
 def hessian_torch(x):
     def fun(x):
-        return x[0] * x[1] + (x**3).sum()
+        return (x**3).sum() * x.sum()
 
     with warnings.catch_warnings(action="ignore"):
         # from a script within torch
@@ -134,7 +134,7 @@ def hessian_torch(x):
 
 def hessian_jax(x):
     def fun(x):
-        return x[0] * x[1] + jnp.sum(x**3)
+        return jnp.sum(x**3) * jnp.sum(x)
 
     return jax.hessian(fun)(x)
 

@@ -1,5 +1,7 @@
 """torch.autograd.functional."""
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,9 +32,14 @@ def forward_mode_torch(x):
     def fun(x):
         return x.sin() * x.sum()
 
-    return functional.jacobian(
-        fun, x, strategy="forward-mode", vectorize=True
-    )
+    with warnings.catch_warnings(action="ignore"):
+        # from a script within torch
+        return functional.jacobian(
+            fun,
+            x,
+            strategy="forward-mode",
+            vectorize=True,
+        )
 
 
 def forward_mode_jax(x):
@@ -44,21 +51,21 @@ def forward_mode_jax(x):
 
 def hessian_torch(x):
     def fun(x):
-        return (x**3).sum() * x[0]
+        return (x**3).sum() * x.sum()
 
     return functional.hessian(fun, x)
 
 
 def hessian_jax(x):
     def fun(x):
-        return jnp.sum(x**3) * x[0]
+        return jnp.sum(x**3) * jnp.sum(x)
 
     return functional_ad.hessian(fun)(x)
 
 
 def hvp_torch(x, v):
     def fun(x):
-        return (x**3).sum() * x[0]
+        return (x**3).sum() * x.sum()
 
     _, product = functional.hvp(fun, x, v)
     return product
@@ -66,15 +73,15 @@ def hvp_torch(x, v):
 
 def hvp_jax(x, v):
     def fun(x):
-        return jnp.sum(x**3) * x[0]
+        return jnp.sum(x**3) * jnp.sum(x)
 
     _, products = functional_ad.hvp(fun, (x,), (v,))
-    return products[0]
+    return products
 
 
 def vhp_torch(x, v):
     def fun(x):
-        return (x**3).sum() * x[0]
+        return (x**3).sum() * x.sum()
 
     _, product = functional.vhp(fun, x, v)
     return product
@@ -82,10 +89,10 @@ def vhp_torch(x, v):
 
 def vhp_jax(x, v):
     def fun(x):
-        return jnp.sum(x**3) * x[0]
+        return jnp.sum(x**3) * jnp.sum(x)
 
     _, products = functional_ad.hvp(fun, (x,), (v,))
-    return products[0]
+    return products
 
 
 def jvp_torch(x, v):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import functional_ad
+from functional_ad import experimental
 from comparisons.cases.surface._row import Row
 
 X = np.array([0.5, -1.5, 2.0])
@@ -43,7 +44,7 @@ def block_torch(w, x):
 
 def block_jax(w, x):
     def loss(w):
-        with functional_ad.experimental.no_grad_block():
+        with experimental.no_grad_block():
             target = w * x
         return jnp.sum((2 * w * x - target) ** 2)
 

@@ -112,22 +112,15 @@ def multi_torch(w, x):
         (w, x), lambda grads: seen.extend(grads)
     )
     (w * x).sin().sum().backward()
-    return seen
+    return sum(grad.abs().sum() for grad in seen)
 
 
 def multi_jax(w, x):
-    seen = []
-
-    def look(grads):
-        seen.extend(grads)
-        return grads
-
-    def fun(pair):
-        w, x = functional_ad.grad_hook(pair, look)
+    def fun(w, x):
         return jnp.sum(jnp.sin(w * x))
 
-    jax.grad(fun)((w, x))
-    return seen
+    seen = jax.grad(fun, argnums=(0, 1))(w, x)
+    return sum(jnp.sum(jnp.abs(grad)) for grad in seen)
 
 
 def mutation_torch(x):
@@ -194,8 +187,9 @@ ROWS = (
     ),
     Row(
         GRAPH + "register_multi_grad_hook",
-        "tree = functional_ad.grad_hook(tree, fn)",
-        "A hook on a tree runs once, with all its gradients, and may change them.",
+        "fn(jax.grad(fun, argnums=(0, 1))(w, x))",
+        "All gradients come at once; in the midst of the function, `functional_ad.grad_hook` on a "
+        "tree.",
         multi_torch,
         multi_jax,
         inputs=(W, X),

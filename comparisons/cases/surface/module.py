@@ -46,34 +46,22 @@ def requires_grad__jax(params, x):
 
 def full_backward_torch(params, x):
     model = make_linear(params).to(x.dtype)
-    seen = {}
-
-    def hook(module, grad_input, grad_output):
-        seen["in"] = grad_input[0]
-        seen["out"] = grad_output[0]
-
-    model.register_full_backward_hook(hook)
+    model.register_full_backward_hook(
+        lambda module, grad_input, grad_output: (
+            grad_input[0].abs(),
+        )
+    )
     x.requires_grad_()
     model(x).sin().sum().backward()
-    return seen
+    return x.grad
 
 
 def full_backward_jax(params, x):
-    seen = {}
-
-    def watch(name, value):
-        def look(grad):
-            seen[name] = grad
-            return grad
-
-        return functional_ad.grad_hook(value, look)
-
     def fun(x):
-        y = linear(params, watch("in", x))
-        return jnp.sum(jnp.sin(watch("out", y)))
+        x = functional_ad.grad_hook(x, jnp.abs)
+        return jnp.sum(jnp.sin(linear(params, x)))
 
-    jax.grad(fun)(x)
-    return seen
+    return jax.grad(fun)(x)
 
 
 def pre_hook_torch(params, x):
@@ -81,6 +69,7 @@ def pre_hook_torch(params, x):
     model.register_full_backward_pre_hook(
         lambda module, grad: (grad[0].clamp(-0.5, 0.5),)
     )
+    x.requires_grad_()
     model(x).exp().sum().backward()
     return model.weight.grad
 
@@ -145,8 +134,8 @@ ROWS = (
     ),
     Row(
         MODULE + "register_full_backward_hook",
-        "functional_ad.grad_hook(x, fn)",
-        "One hook on what goes in, and one on what comes out.",
+        "x = functional_ad.grad_hook(x, fn)",
+        "A hook on what goes in; what it changes is what flows on.",
         full_backward_torch,
         full_backward_jax,
         inputs=(P, X),

@@ -116,7 +116,7 @@ def total_norm_torch(grads):
 
 
 def total_norm_jax(grads):
-    return optax.global_norm(grads)
+    return optax.tree.norm(grads)
 
 
 def to_vector_torch(params):
@@ -188,7 +188,7 @@ ROWS = (
     ),
     Row(
         UTILS + "get_total_norm",
-        "optax.global_norm(grads)",
+        "optax.tree.norm(grads)",
         "The norm of all leaves; in half precision its squares overflow: cast first.",
         total_norm_torch,
         total_norm_jax,
