@@ -6,12 +6,17 @@ Each entry names the JAX versions it was checked on and the public way that woul
 from __future__ import annotations
 
 import functools
+import importlib
+import inspect
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NoReturn
+from weakref import WeakValueDictionary
 
 import jax
-from jax.extend.core import Jaxpr, JaxprEqn, Primitive
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive
 from jax.interpreters import ad, batching, mlir
 
 _JAX = Path(jax.__path__[0])
@@ -113,3 +118,210 @@ _pull_only.def_abstract_eval(lambda *avals, count, **_: list(avals[count:]))
 mlir.register_lowering(_pull_only, _refuse)
 ad.primitive_transposes[_pull_only] = _transpose
 batching.primitive_batchers[_pull_only] = _batch
+
+
+def find_unknown_traces() -> list[str]:
+    """What the installed JAX has changed in the interface that ``stop_tangents`` is written for.
+
+    Compares the names and parameters of the methods that JAX calls on a trace, its attributes, and
+    which of these methods JAX's own traces have. Checked on JAX 0.10.2 and 0.12.0.
+    Public way: none.
+
+    Returns:
+        What is missing or new; empty on a JAX that is known.
+    """
+    try:
+        core: Any = importlib.import_module("jax._src.core")
+        differentiating: Any = importlib.import_module("jax._src.interpreters.ad")
+        methods = {
+            name: tuple(inspect.signature(method).parameters)
+            for name, method in inspect.getmembers(core.Trace, inspect.isfunction)
+            if not name.startswith("__")
+        }
+        methods["bind_with_trace"] = tuple(
+            inspect.signature(core.Primitive.bind_with_trace).parameters
+        )
+        methods["slots"] = tuple(core.Trace.__slots__)
+        for trace in (differentiating.JVPTrace, differentiating.LinearizeTrace, core.EvalTrace):
+            called = {name for name in dir(trace) if name.startswith("process_")}
+            methods |= {name: () for name in called - set(methods)}
+        # Entered and left here, so that a change of these two shows too.
+        with core.take_current_trace() as trace, core.set_current_trace(trace):
+            pass
+    except Exception as error:  # whatever it is, it is not the interface that is known
+        return [f"{type(error).__name__}: {error}"]
+    required, optional = _TRACE_METHODS
+    wrong = [
+        f"{name}{parameters}"
+        for name, parameters in methods.items()
+        if (required | optional).get(name) != parameters
+    ]
+    return sorted(wrong) + [f"no {name}" for name in sorted(required.keys() - methods.keys())]
+
+
+_CUSTOM = ("self", "primitive", "fun", "jvp", "tracers", "symbolic_zeros")
+# By name: the parameters; and those that only the older of the known versions has.
+_TRACE_METHODS: tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]] = (
+    {
+        "slots": ("__weakref__", "_invalidated", "_weakref", "requires_low"),
+        "bind_with_trace": ("self", "trace", "args", "avals", "params"),
+        "full_raise": ("self", "x"),
+        "invalidate": ("self",),
+        "is_valid": ("self",),
+        "stage_value": ("self", "val"),
+        "process_primitive": ("self", "primitive", "tracers", "params"),
+        "process_custom_jvp_call": _CUSTOM,
+        "process_custom_vjp_call": (
+            *("self", "primitive", "fun", "fwd", "bwd", "tracers"),
+            *("out_trees", "symbolic_zeros"),
+        ),
+        "process_shard_map": (),
+    },
+    {"process_call": ("self", "call_primitive", "f", "tracers", "params")},
+)
+
+
+def current_trace() -> Any:
+    """The trace that operations of this thread go to. None if they are computed at once.
+
+    Checked on JAX 0.10.2 and 0.12.0. Public way: none.
+    """
+    core: Any = importlib.import_module("jax._src.core")
+    with core.take_current_trace() as trace:
+        return None if isinstance(trace, core.EvalTrace) else trace
+
+
+def use_trace(trace: Any) -> AbstractContextManager[None]:
+    """Sends the operations of this thread to a trace, while the context lasts.
+
+    Checked on JAX 0.10.2 and 0.12.0. Public way: none.
+    """
+    core: Any = importlib.import_module("jax._src.core")
+    return core.set_current_trace(trace)
+
+
+def stop_tangents(
+    parent: Any, check: Callable[[], None], refuse: Callable[[str], Exception]
+) -> Any:
+    """A trace that does what another one does, on values without tangents.
+
+    Every traced value goes through ``jax.lax.stop_gradient`` on its way into an operation, so that
+    no derivative rule is asked for, and on its way out, since a function that the operation calls
+    may have closed over others, and a ``jax.Ref`` may hold some. A ``Ref`` itself has no value that
+    could be stopped, so it is not let into an operation that has a body, where what it holds would
+    be out of sight.
+
+    Checked on JAX 0.10.2 and 0.12.0, whose interface ``find_unknown_traces`` knows. Public way:
+    none; ``jax.lax.stop_gradient`` on every value.
+
+    Args:
+        parent: The trace that was current.
+        check: Called before each operation; may raise.
+        refuse: Makes the exception for the name of an operation that cannot be passed.
+    """
+    while hasattr(parent, "unblocked_trace"):  # a block in a block stops nothing more
+        parent = parent.unblocked_trace
+    return _stopping_trace()(parent, check, refuse)
+
+
+@functools.cache
+def _stopping_trace() -> Any:
+    """The class, made when it is first needed: an unknown JAX may have nothing to derive it from.
+
+    Checked on JAX 0.10.2 and 0.12.0. Public way: none.
+    """
+    core: Any = importlib.import_module("jax._src.core")
+
+    class StoppingTrace(core.Trace):
+        def __init__(
+            self, parent: Any, check: Callable[[], None], refuse: Callable[[str], Exception]
+        ) -> None:
+            super().__init__()
+            self.parent_trace = self.unblocked_trace = parent
+            self.requires_low = parent.requires_low
+            self.check, self.refuse = check, refuse
+            # By identity, since tracers have no hash: what need not be stopped again.
+            self.stopped: WeakValueDictionary[int, Any] = WeakValueDictionary()
+
+        def stop(self, value: Any) -> Any:
+            if not isinstance(value, jax.core.Tracer) or _is_ref(value):
+                return value
+            if self.stopped.get(id(value)) is not value:
+                dtype = getattr(value, "dtype", None)
+                if dtype is not None and jnp.issubdtype(dtype, jnp.inexact):
+                    value = jax.lax.stop_gradient(value)
+                if isinstance(value, jax.core.Tracer):
+                    self.stopped[id(value)] = value
+            return value
+
+        def run(self, compute: Callable[[list[Any]], Any], tracers: Any) -> Any:
+            self.check()
+            with core.set_current_trace(self.parent_trace):
+                outputs = compute([self.stop(tracer) for tracer in tracers])
+                if isinstance(outputs, list | tuple):
+                    return [self.stop(output) for output in outputs]
+                # shard_map's outputs are a tree of another kind than other pytrees.
+                return outputs.map(self.stop) if hasattr(outputs, "map") else self.stop(outputs)
+
+        def stage_value(self, val: Any) -> Any:
+            return self.run(lambda values: self.parent_trace.stage_value(values[0]), [val])
+
+        def process_primitive(self, primitive: Any, tracers: Any, params: Any, /) -> Any:
+            if any(map(_is_traced_ref, tracers)) and _has_body(params):
+                raise self.refuse(primitive.name)
+            return self.run(lambda values: primitive.bind(*values, **params), tracers)
+
+        def cur_qdd(self, x: Any) -> Any:
+            return self.parent_trace.cur_qdd(x)
+
+    def pass_on(name: str, functions: int) -> Any:
+        def process(self: Any, *args: Any, **options: Any) -> Any:
+            *called, tracers = args[: functions + 2]
+            if any(map(_is_traced_ref, tracers)):
+                raise self.refuse(called[0].name)
+            method = getattr(self.parent_trace, name)
+            return self.run(
+                lambda values: method(*called, values, *args[functions + 2 :], **options), tracers
+            )
+
+        return process
+
+    # After the primitive, these have 1, 2 or 3 functions before the values.
+    for name, functions in (
+        ("process_call", 1),
+        ("process_shard_map", 1),
+        ("process_custom_jvp_call", 2),
+        ("process_custom_vjp_call", 3),
+    ):
+        setattr(StoppingTrace, name, pass_on(name, functions))
+    return StoppingTrace
+
+
+def _is_ref(value: Any) -> bool:
+    """Whether a value is a ``jax.Ref``, traced or not.
+
+    Reads the class of its abstract type. Checked on JAX 0.10.2 and 0.12.0. Public way: none for a
+    traced one.
+    """
+    return hasattr(jax.typeof(value), "inner_aval")
+
+
+def _is_traced_ref(value: Any) -> bool:
+    """Whether a value is a ``jax.Ref`` that might have a tangent.
+
+    Checked on JAX 0.10.2 and 0.12.0. Public way: none.
+    """
+    return isinstance(value, jax.core.Tracer) and _is_ref(value)
+
+
+def _has_body(params: Any) -> bool:
+    """Whether the parameters of an operation hold a function.
+
+    Checked on JAX 0.10.2 and 0.12.0. Public way: none.
+    """
+    return any(
+        isinstance(leaf, Jaxpr | ClosedJaxpr)
+        for leaf in jax.tree.leaves(
+            list(params.values()), is_leaf=lambda x: isinstance(x, Jaxpr | ClosedJaxpr)
+        )
+    )

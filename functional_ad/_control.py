@@ -33,7 +33,8 @@ def no_grad(fn: Callable[P, R] = _MISSING) -> Callable[P, R]:
     ``jax.lax.stop_gradient`` on every array on the way in and on the way out. That covers values
     the function closes over, too, and since the function itself is not traced anew, Python control
     flow, callbacks and strings in its arguments go on working. For single values write
-    ``jax.lax.stop_gradient(value)``, which is also PyTorch's ``detach``.
+    ``jax.lax.stop_gradient(value)``, which is also PyTorch's ``detach``. For ``with`` blocks there
+    is ``functional_ad.experimental.no_grad_block``, which needs private JAX.
 
     Trees come in and go out as copies: where PyTorch code updates parameters in place under
     ``no_grad``, return the new ones. Out of reach are gradients that leave by a side effect: a list
@@ -215,7 +216,7 @@ def _check_function(name: str, example: str, fn: object) -> None:
                 f"`functional_ad.{name}` must get a function that returns its result.",
                 expected=f"a function, as in {example}",
                 got=_tree.describe_value(fn),
-                fix="For a block of code, put it in a function, or use `jax.lax.stop_gradient` "
-                "on its values.",
+                fix="For a block of code, put it in a function, or use "
+                "`with functional_ad.experimental.no_grad_block():`.",
             )
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["functional_ad", "functional_ad.training", "comparisons"]
+PACKAGES = ["functional_ad", "functional_ad.experimental", "functional_ad.training", "comparisons"]
 
 
 @pytest.fixture(params=PACKAGES)
