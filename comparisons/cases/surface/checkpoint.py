@@ -156,8 +156,8 @@ ROWS = (
     Row(
         "torch.utils.checkpoint.set_checkpoint_debug_enabled",
         "",
-        "The same program is replayed, so it cannot differ from itself; what is saved is shown "
-        "by `jax.ad_checkpoint.print_saved_residuals`.",
+        "A program that is replayed cannot differ from itself. What is saved is shown by "
+        "`jax.ad_checkpoint.print_saved_residuals`.",
         page=PAGE + "set_checkpoint_debug_enabled",
         also=(
             "torch.utils.checkpoint.CheckpointError",

@@ -264,6 +264,7 @@ ROWS = (
         function_jax,
         inputs=(X,),
         orders=RULE,
+        also=("torch.autograd.function.Function",),
         page="autograd.html#function",
     ),
     Row(

@@ -1,7 +1,5 @@
 """torch.autograd.functional."""
 
-import warnings
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,14 +30,12 @@ def forward_mode_torch(x):
     def fun(x):
         return x.sin() * x.sum()
 
-    with warnings.catch_warnings(action="ignore"):
-        # from a script within torch
-        return functional.jacobian(
-            fun,
-            x,
-            strategy="forward-mode",
-            vectorize=True,
-        )
+    return functional.jacobian(
+        fun,
+        x,
+        strategy="forward-mode",
+        vectorize=True,
+    )
 
 
 def forward_mode_jax(x):

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 import functional_ad
-from functional_ad import experimental
 from comparisons.cases.surface._row import Row
+from functional_ad import experimental
 
 X = np.array([0.5, -1.5, 2.0])
 W = np.array([1.2, 0.3, -0.7])
