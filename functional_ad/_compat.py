@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -144,7 +145,7 @@ def find_unknown_traces() -> list[str]:
         methods["slots"] = tuple(core.Trace.__slots__)
         for trace in (differentiating.JVPTrace, differentiating.LinearizeTrace, core.EvalTrace):
             called = {name for name in dir(trace) if name.startswith("process_")}
-            methods |= {name: () for name in called - set(methods)}
+            methods |= dict.fromkeys(called - set(methods), ())
         # Entered and left here, so that a change of these two shows too.
         with core.take_current_trace() as trace, core.set_current_trace(trace):
             pass
@@ -201,7 +202,7 @@ def use_trace(trace: Any) -> AbstractContextManager[None]:
 
 
 def stop_tangents(
-    parent: Any, check: Callable[[], None], refuse: Callable[[str], Exception]
+    parent: Any, check: Callable[[], None], refuse: Callable[[str], None]
 ) -> Any:
     """A trace that does what another one does, on values without tangents.
 
@@ -217,7 +218,7 @@ def stop_tangents(
     Args:
         parent: The trace that was current.
         check: Called before each operation; may raise.
-        refuse: Makes the exception for the name of an operation that cannot be passed.
+        refuse: Raises, for the name of an operation that cannot be passed.
     """
     while hasattr(parent, "unblocked_trace"):  # a block in a block stops nothing more
         parent = parent.unblocked_trace
@@ -234,7 +235,7 @@ def _stopping_trace() -> Any:
 
     class StoppingTrace(core.Trace):
         def __init__(
-            self, parent: Any, check: Callable[[], None], refuse: Callable[[str], Exception]
+            self, parent: Any, check: Callable[[], None], refuse: Callable[[str], None]
         ) -> None:
             super().__init__()
             self.parent_trace = self.unblocked_trace = parent
@@ -244,13 +245,13 @@ def _stopping_trace() -> Any:
             self.stopped: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
         def stop(self, value: Any) -> Any:
-            if not isinstance(value, jax.core.Tracer) or _is_ref(value):
+            if not isinstance(value, Tracer) or _is_ref(value):
                 return value
             if self.stopped.get(id(value)) is not value:
                 dtype = getattr(value, "dtype", None)
                 if dtype is not None and jnp.issubdtype(dtype, jnp.inexact):
                     value = jax.lax.stop_gradient(value)
-                if isinstance(value, jax.core.Tracer):
+                if isinstance(value, Tracer):
                     self.stopped[id(value)] = value
             return value
 
@@ -268,7 +269,7 @@ def _stopping_trace() -> Any:
 
         def process_primitive(self, primitive: Any, tracers: Any, params: Any, /) -> Any:
             if any(map(_is_traced_ref, tracers)) and _has_body(params):
-                raise self.refuse(primitive.name)
+                self.refuse(primitive.name)
             return self.run(lambda values: primitive.bind(*values, **params), tracers)
 
         def cur_qdd(self, x: Any) -> Any:
@@ -278,7 +279,7 @@ def _stopping_trace() -> Any:
         def process(self: Any, *args: Any, **options: Any) -> Any:
             *called, tracers = args[: functions + 2]
             if any(map(_is_traced_ref, tracers)):
-                raise self.refuse(called[0].name)
+                self.refuse(called[0].name)
             method = getattr(self.parent_trace, name)
             return self.run(
                 lambda values: method(*called, values, *args[functions + 2 :], **options), tracers
@@ -311,7 +312,7 @@ def _is_traced_ref(value: Any) -> bool:
 
     Checked on JAX 0.10.2 and 0.12.0. Public way: none.
     """
-    return isinstance(value, jax.core.Tracer) and _is_ref(value)
+    return isinstance(value, Tracer) and _is_ref(value)
 
 
 def _has_body(params: Any) -> bool:

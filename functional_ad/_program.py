@@ -21,7 +21,7 @@ from functional_ad._compat import is_jax_code, scan_counts, source_frames
 
 CUSTOM_RULES = frozenset({"custom_jvp_call", "custom_vjp_call"})
 # The parameter that holds the function, by the primitive that calls it.
-_CALLS = {
+CALLS = {
     "jit": "jaxpr",
     "pjit": "jaxpr",
     "remat2": "jaxpr",
@@ -86,13 +86,18 @@ class Step:
     @property
     def line(self) -> str | None:
         """The user's line that it comes from, as ``"file.py:12"``; None if it is not known."""
+        return _write_place(self.place)
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The file and the line that it comes from, in full; None if they are not known."""
         # What JAX compiled for itself is traced once: its lines may be those of an earlier caller.
         for caller in self.callers:
             if any(is_jax_code(inner) for inner, _ in _find_bodies(caller)):
-                return source_line(caller)
+                return source_place(caller)
         for equation in (self.equation, *reversed(self.callers)):
-            if line := source_line(equation):
-                return line
+            if place := source_place(equation):
+                return place
         return None
 
     def run(self, inputs: Sequence[Any]) -> list[Any]:
@@ -164,6 +169,11 @@ def source_line(equation: JaxprEqn) -> str | None:
 
     The innermost one outside of installed packages, such as flax, if there is one.
     """
+    return _write_place(source_place(equation))
+
+
+def source_place(equation: JaxprEqn) -> tuple[str, int] | None:
+    """The file and the line of ``source_line``."""
     frames: list[tuple[str, int]] = []
     for file, line in source_frames(equation):
         if Path(file) == _HERE:  # what is further out called `trace`
@@ -173,8 +183,11 @@ def source_line(equation: JaxprEqn) -> str | None:
     if not frames:
         return None
     own = [frame for frame in frames if "site-packages" not in Path(frame[0]).parts]
-    file, line = (own or frames)[0]
-    return f"{Path(file).name}:{line}"
+    return (own or frames)[0]
+
+
+def _write_place(place: tuple[str, int] | None) -> str | None:
+    return f"{Path(place[0]).name}:{place[1]}" if place else None
 
 
 def evaluate(program: Program, args: Any, hook: Hook, *, into_custom: bool = True) -> Any:
@@ -197,6 +210,11 @@ def evaluate(program: Program, args: Any, hook: Hook, *, into_custom: bool = Tru
     return jax.tree.unflatten(program.out_tree, outputs)
 
 
+def evaluate_body(body: ClosedJaxpr, inputs: Sequence[Any], hook: Hook) -> list[Any]:
+    """Runs the body of a loop or a call as ``evaluate`` runs a program; all its inputs are given."""
+    return _evaluate(body, inputs, (), (), _Run(hook, into_custom=True))
+
+
 @dataclasses.dataclass(frozen=True)
 class _Run:
     """What stays the same during one evaluation."""
@@ -212,7 +230,7 @@ def _evaluate(
     callers: tuple[JaxprEqn, ...],
     run: _Run,
 ) -> list[Any]:
-    inner, constants = _open(jaxpr)
+    inner, constants = open_body(jaxpr)
     values: dict[Any, Any] = dict(zip(inner.constvars, constants, strict=True))
     values |= zip(inner.invars, inputs, strict=True)
 
@@ -242,8 +260,8 @@ def _evaluate_step(step: Step, inputs: list[Any], run: _Run) -> list[Any]:
             for position, branch in enumerate(params["branches"])
         ]
         return list(jax.lax.switch(inputs[0], branches, *inputs[1:]))
-    if step.op in _CALLS and (run.into_custom or step.op not in CUSTOM_RULES):
-        return call(params[_CALLS[step.op]], 0, inputs)
+    if step.op in CALLS and (run.into_custom or step.op not in CUSTOM_RULES):
+        return call(params[CALLS[step.op]], 0, inputs)
     return run.hook(step, inputs)
 
 
@@ -253,7 +271,7 @@ def _evaluate_scan(
     params = equation.params
     constants, carried = scan_counts(equation)
     start = constants + carried
-    body, _ = _open(params["jaxpr"])
+    body, _ = open_body(params["jaxpr"])
 
     def step(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
         outputs = call(params["jaxpr"], 0, [*inputs[:constants], *carry, *slices])
@@ -273,7 +291,7 @@ def _evaluate_while(
     params: dict[str, Any], inputs: list[Any], call: Callable[..., list[Any]]
 ) -> list[Any]:
     tested, constants = params["cond_nconsts"], params["body_nconsts"]
-    body, _ = _open(params["body_jaxpr"])
+    body, _ = open_body(params["body_jaxpr"])
     ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
     return jax.lax.while_loop(
         lambda carry: call(params["cond_jaxpr"], 0, [*ahead, *carry])[0],
@@ -300,13 +318,13 @@ def _find_bodies(equation: JaxprEqn) -> list[tuple[Jaxpr, Sequence[Any]]]:
             bodies = [params["cond_jaxpr"], params["body_jaxpr"]]
         case "cond":
             bodies = list(params["branches"])
-        case name if name in _CALLS:
-            bodies = [params[_CALLS[name]]]
+        case name if name in CALLS:
+            bodies = [params[CALLS[name]]]
         case _:
             bodies = []
-    return [_open(body) for body in bodies]
+    return [open_body(body) for body in bodies]
 
 
-def _open(jaxpr: Any) -> tuple[Jaxpr, Sequence[Any]]:
+def open_body(jaxpr: Any) -> tuple[Jaxpr, Sequence[Any]]:
     """A jaxpr and the values of its constants, whether it holds them (a ClosedJaxpr) or not."""
     return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())

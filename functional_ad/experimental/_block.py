@@ -149,8 +149,8 @@ def _find_holder(frame: FrameType | None) -> FrameType | None:
     return None
 
 
-def _refuse_ref(primitive: str) -> Exception:
-    return PrimitiveError(
+def _refuse_ref(primitive: str) -> NoReturn:
+    raise PrimitiveError(
         explain(
             "`functional_ad.experimental.no_grad_block()` cannot follow a `jax.Ref` into a body.",
             expected="operations on arrays, or `ref[...]` in the block itself",

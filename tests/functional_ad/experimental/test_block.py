@@ -1,4 +1,4 @@
-"""no_grad_block: what is computed in it is a constant, for every kind of operation, or it raises."""
+"""no_grad_block: what is computed in it is a constant, for every kind of operation, or raises."""
 
 import asyncio
 import contextlib
@@ -84,7 +84,7 @@ OPS = {
     "integer index": lambda x: x[jnp.argsort(x)],
     "debug": printed,
     "jit": jax.jit(lambda x: x**2),
-    "python number": lambda x: x * float(3.0),
+    "python number": lambda x: x * np.float64(3.0).item(),
     "shard_map": on_mesh,
     "scan": lambda x: lax.scan(lambda c, a: (c + a, c * a), 0.0, x)[1],
     "custom_vjp": tripled,
@@ -438,7 +438,7 @@ def test_a_ref_does_not_go_into_a_body(enter):
         return jnp.sum(constant * x)
 
     for gradient in (jax.grad(fun), jax.jit(jax.grad(fun))):
-        with pytest.raises(fad.PrimitiveError, match="cannot follow a `jax.Ref` into a body") as e:
+        with pytest.raises(fad.PrimitiveError, match="into a body") as e:
             gradient(X)
         assert "Read the Ref before it" in str(e.value)
         assert "with a Ref among its inputs" in str(e.value)

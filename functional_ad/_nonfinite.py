@@ -1,0 +1,392 @@
+"""first_nonfinite: where NaN or infinity begins (torch.autograd.detect_anomaly)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.extend.core import ClosedJaxpr
+
+from functional_ad import _tree
+from functional_ad._errors import ArgumentError, explain
+from functional_ad._origins import Evaluation, Key, Origin, Plan, is_finite, is_floating
+from functional_ad._program import Program, Step, walk
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """What went into an operation.
+
+    Attributes:
+        kind: Shape and dtype, e.g. ``"float32[3]"``.
+        low: Least finite element (of the absolute values, if complex); None if there is none.
+        high: Greatest one.
+        is_finite: Whether every element is finite.
+
+    Example:
+        >>> import functional_ad, jax.numpy as jnp
+        >>> functional_ad.first_nonfinite(jnp.log, jnp.array([1.0, 0.0])).inputs[0].low
+        0.0
+    """
+
+    kind: str
+    low: float | None
+    high: float | None
+    is_finite: bool
+
+    def __str__(self) -> str:
+        if self.low is None:
+            return f"{self.kind}, " + ("empty" if self.is_finite else "nothing in it finite")
+        text = f"{self.kind}, {self.low:.6g} to {self.high:.6g}"
+        return text if self.is_finite else f"{text}, and some not finite"
+
+
+@dataclasses.dataclass(frozen=True)
+class NonFinite:
+    """Where NaN or infinity begins. ``str(...)`` says it to a person.
+
+    Attributes:
+        op: The operation, by JAX's name for it, e.g. ``"log"``. In the backward phase the one whose
+            derivative it is, if that can be told. ``"argument"`` if an argument has it already.
+        value: What it gives: nan, inf or -inf.
+        line: The user's line, as ``"file.py:12"``; None if it is not known.
+        file: That file in full.
+        phase: ``"forward"`` if an output is not finite; ``"backward"`` if only a gradient is.
+        iterations: Iterations of the ``scan`` and ``while`` loops around it, outermost first. For
+            a ``scan`` the index along the scanned axis; for a ``while`` the number of earlier ones.
+        around: The same loops, and the branches of conditions, for people.
+        index: The first element of the operation's output that is not finite. Under ``jax.vmap``
+            the first number is, for most operations, that of the example.
+        inputs: What went into the operation.
+        argument: Tree path in ``args`` of the argument that has it already, e.g. ``"0/w"``.
+        harmless: Whether it reaches no output and no gradient.
+        advice: What to do, a sentence.
+
+    Example:
+        >>> import functional_ad, jax.numpy as jnp
+        >>> found = functional_ad.first_nonfinite(lambda x: jnp.log(x).sum(), jnp.zeros(3))
+        >>> found.op, found.phase, found.harmless
+        ('log', 'forward', False)
+    """
+
+    op: str
+    value: float
+    line: str | None
+    file: str | None
+    phase: Literal["forward", "backward"]
+    iterations: tuple[int, ...]
+    around: tuple[str, ...]
+    index: tuple[int, ...]
+    inputs: tuple[Range, ...]
+    argument: str | None
+    harmless: bool
+    advice: str
+    primitive: str
+
+    def __str__(self) -> str:
+        named = "nan" if math.isnan(self.value) else f"{self.value}"
+        at = f", first at {list(self.index)}" if self.index else ""
+        if self.argument is not None:
+            lines = [f"The argument at {self.argument!r} already holds {named}{at}."]
+        elif self.phase == "backward":
+            own = "" if self.primitive == self.op else f" (as {self.primitive})"
+            lines = [f"The derivative of {self.op}{own} gives {named}{at}."]
+        else:
+            lines = [f"{self.op} gives {named}{at}."]
+        if self.file is not None:
+            lines.append(f"  at {self.file}:{(self.line or '').rpartition(':')[2]}")
+        lines += [f"  in {place}" for place in reversed(self.around)]
+        lines += [f"  input {i}: {given}" for i, given in enumerate(self.inputs)]
+        reaches = {
+            (True, "forward"): "It is harmless: every output and gradient is finite.",
+            (True, "backward"): "It is harmless: every output and gradient is finite.",
+            (False, "forward"): "It reaches an output.",
+            (False, "backward"): "The outputs are finite; it reaches a gradient.",
+        }
+        lines += [reaches[self.harmless, self.phase], self.advice]
+        return "\n".join(line for line in lines if line)
+
+
+def first_nonfinite(fun: Callable[..., Any], *args: Any) -> NonFinite | None:
+    """Finds the operation in which NaN or infinity begins, in a function and in its gradient.
+
+    PyTorch's ``torch.autograd.detect_anomaly``, which looks at gradients only, for NaN only, and
+    raises; ``jax.debug_nans`` raises at the first NaN in compiled code, harmless or not. This one
+    says where, and returns: run it on the arguments of a step that went wrong.
+
+    The function is traced and evaluated operation by operation, through compiled, checkpointed and
+    mapped functions, loops, conditions and custom rules; then its gradient is: that of the sum of
+    all its floating-point outputs, for all floating-point leaves of its arguments. Values that
+    it closes over are not differentiated. An operation is to blame if NaN or infinity begins in it:
+    not finite, from finite inputs, or NaN from infinite ones; and if this alone, everything else
+    that begins repaired, makes an output or a gradient not finite. Of several it is the first one
+    in the order of execution. Infinities that are written in the function, such as those of an
+    attention mask, are meant, unless they are all that an output's can come from. What begins but
+    reaches nothing is reported as harmless, the first of it.
+
+    Args:
+        fun: A function of ``args`` that JAX can trace. Its side effects happen, prints excepted. If
+            JAX cannot differentiate it, only its outputs are looked at.
+        *args: Pytrees. Whatever is not a floating-point array or number is passed as it is.
+
+    Returns:
+        What was found; None if nothing begins anywhere.
+
+    Raises:
+        ArgumentError: It is called in a function that is being traced, or ``fun`` cannot be traced,
+            since Python looks at its numbers.
+        PrimitiveError: ``fun`` uses a ``jax.Ref``.
+
+    Example:
+        >>> def loss(w):
+        ...     return jnp.sum(jnp.where(w > 0, jnp.sqrt(w), 0.0))
+        >>> found = first_nonfinite(loss, jnp.array([4.0, 0.0]))
+        >>> found.op, found.phase, found.index
+        ('sqrt', 'backward', (1,))
+        >>> print(found.advice)
+        The value is masked by `where`, its derivative is not: 0 * inf is NaN. Put a `where` on the input as well: `where(ok, f(where(ok, x, 1.0)), 0.0)`.
+
+    Source:
+        https://docs.pytorch.org/docs/stable/autograd.html#anomaly-detection
+        https://docs.jax.dev/en/latest/debugging/flags.html
+    """  # noqa: E501 - the text as it is printed
+    traced = _Traced(fun, args)
+    # What is searched for must not be an error before it is found.
+    with jax.debug_nans(False), jax.debug_infs(False), jax.disable_jit(False):
+        forward = Evaluation(traced.forward, traced.floats)
+        culprit, begun, _ = forward.find_culprit()
+        if culprit is not None:
+            return _report(traced, culprit, "forward")
+        if traced.backward is not None:
+            backward = Evaluation(traced.backward, traced.floats)
+            culprit, derived, reached = backward.find_culprit()
+            if culprit is not None:
+                if any(reached[: traced.outputs]):  # as by the forward rule of a custom_vjp
+                    return _report(traced, culprit, "forward")
+                return _report_derivative(traced, culprit, forward)
+            if not begun and derived:
+                return _report(traced, derived[0], "backward", harmless=True)
+    return _report(traced, begun[0], "forward", harmless=True) if begun else None
+
+
+class _Traced:
+    """A function's program and its gradient's.
+
+    Attributes:
+        forward: From the floating leaves of the arguments to the floating outputs.
+        backward: To these and the gradients; None if it cannot be differentiated.
+        floats: The floating leaves, and their paths.
+        outputs: How many outputs there are.
+    """
+
+    def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        pairs = _tree.flatten_paths(args)
+        leaves, tree = [leaf for _, leaf in pairs], jax.tree.structure(args)
+        if isinstance(jnp.zeros(()), Tracer) or any(isinstance(leaf, Tracer) for leaf in leaves):
+            _refuse_tracers("a traced value")
+
+        def trace(numbers: bool) -> ClosedJaxpr:
+            chosen = [
+                _tree.is_differentiable(leaf) and (numbers or hasattr(leaf, "dtype"))
+                for leaf in leaves
+            ]
+            self.floats = [jnp.asarray(x) for x, take in zip(leaves, chosen, strict=True) if take]
+            self.paths = [path for (path, _), take in zip(pairs, chosen, strict=True) if take]
+
+            def call(floats: list[Any]) -> list[Any]:
+                given = iter(floats)
+                filled = [
+                    next(given) if take else leaf for leaf, take in zip(leaves, chosen, strict=True)
+                ]
+                outputs = jax.tree.leaves(fun(*jax.tree.unflatten(tree, filled)))
+                return [jnp.asarray(x) for x in outputs if _tree.is_differentiable(x)]
+
+            self._call = call
+            return jax.make_jaxpr(call)(self.floats)
+
+        try:
+            self.forward = trace(numbers=True)
+        except jax.errors.JAXTypeError:
+            try:  # a Python number may be an option of the function
+                self.forward = trace(numbers=False)
+            except jax.errors.JAXTypeError as error:
+                _refuse_function(error)
+        if any(isinstance(constant, Tracer) for constant in self.forward.consts):
+            _refuse_tracers("a function that closes over a traced value")
+        self.outputs = len(self.forward.out_avals)
+        self.backward = self._differentiate()
+
+    def _differentiate(self) -> ClosedJaxpr | None:
+        if not self.floats or not self.outputs:
+            return None
+
+        def derive(floats: list[Any]) -> Any:
+            outputs, pull = jax.vjp(self._call, floats)
+            return outputs, pull([jnp.ones_like(output) for output in outputs])
+
+        try:
+            return jax.make_jaxpr(derive)(self.floats)
+        except Exception:  # the function has been traced, so its derivative is to blame
+            return None
+
+    def name_source(self, origin: Origin) -> str | None:
+        """Path of the argument that an origin is; None for what the function closes over."""
+        constants = len((self.backward or self.forward).consts)
+        if origin.source is None:
+            return None
+        return self.paths[origin.source - constants] if origin.source >= constants else ""
+
+
+def _report(
+    traced: _Traced,
+    origin: Origin,
+    phase: Literal["forward", "backward"],
+    *,
+    harmless: bool = False,
+    forward: Step | None = None,
+    advice: str | None = None,
+) -> NonFinite:
+    op, argument, place = "argument", None, None
+    primitive = op
+    if origin.source is not None:
+        argument = traced.name_source(origin)
+    elif origin.step is not None:
+        primitive = origin.step.op
+        op = forward.op if forward else primitive
+        place = (forward or origin.step).place
+    became = origin.became.imag if math.isfinite(origin.became.real) else origin.became.real
+    if advice is None:
+        advice = "" if harmless else _advise(op, origin)
+    return NonFinite(
+        op=op,
+        value=became,
+        line=f"{Path(place[0]).name}:{place[1]}" if place else None,
+        file=place[0] if place else None,
+        phase=phase,
+        iterations=origin.iterations,
+        around=origin.around,
+        index=origin.index,
+        inputs=tuple(_describe(value) for value in origin.inputs),
+        argument=argument,
+        harmless=harmless,
+        advice=advice,
+        primitive=primitive,
+    )
+
+
+def _report_derivative(traced: _Traced, origin: Origin, forward: Evaluation) -> NonFinite:
+    """Says which operation's derivative it is, and whether a `where` masks its value only."""
+    if origin.step is None:
+        return _report(traced, origin, "backward")
+    found = _find_differentiated(traced, origin, forward)
+    if found is None:
+        return _report(traced, origin, "backward")
+    key, step, where = found
+    outputs, _ = forward.run(Plan(poison=(key, where), opened=origin.iterations))
+    masked = all(is_finite(value.left) for value in outputs)
+    advice = None
+    if masked:
+        advice = (
+            "The value is masked by `where`, its derivative is not: 0 * inf is NaN. Put a `where` "
+            "on the input as well: `where(ok, f(where(ok, x, 1.0)), 0.0)`."
+        )
+    return _report(traced, origin, "backward", forward=step, advice=advice)
+
+
+def _find_differentiated(
+    traced: _Traced, origin: Origin, forward: Evaluation
+) -> tuple[Key, Step, Any] | None:
+    """The last operation on the origin's line whose own derivative is not finite there."""
+    found: list[tuple[Key, Step, Any]] = []
+    assert origin.step is not None
+    line = origin.step.place
+    if line is None:
+        return None
+
+    def look(step: Step, key: Key, inputs: list[Any]) -> None:
+        floats = [i for i, value in enumerate(inputs) if is_floating(value)]
+        if step.place != line or not floats:
+            return
+
+        def run(*chosen: Any) -> list[Any]:
+            given = dict(zip(floats, chosen, strict=True))
+            outputs = step.run([given.get(i, value) for i, value in enumerate(inputs)])
+            return [output for output in outputs if is_floating(output)]
+
+        try:
+            outputs, pull = jax.vjp(run, *[jnp.asarray(inputs[i]) for i in floats])
+            grads = pull([jnp.ones_like(output) for output in outputs])
+        except Exception:  # an operation without a derivative has none that is not finite
+            return
+        bad = [~np.isfinite(np.asarray(grad)) for grad in grads]
+        if any(b.any() for b in bad):
+            found.append((key, step, next(b for b in bad if b.any())))
+
+    forward.run(Plan(watch=look, opened=origin.iterations))
+    return found[-1] if found else None
+
+
+def _describe(value: Any) -> Range:
+    kind = _tree.describe(value) if hasattr(value, "dtype") else type(value).__name__
+    if not hasattr(value, "dtype") or jnp.issubdtype(value.dtype, jax.dtypes.extended):
+        return Range(kind, None, None, True)
+    array = np.asarray(value)
+    array = np.abs(array) if np.iscomplexobj(array) else array.astype(np.float64)
+    finite = array[np.isfinite(array)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (None, None)
+    return Range(kind, low, high, finite.size == array.size)
+
+
+def _advise(op: str, origin: Origin) -> str:
+    if origin.source is not None:
+        return "Look at where this value comes from: it was not finite before the call."
+    if any(not is_finite(value) for value in origin.inputs):
+        return "An input is infinite already, which may be meant; this makes NaN of it."
+    match op:
+        case "log" | "log1p" | "log2":
+            return "Keep its input above zero, e.g. `jnp.log(jnp.maximum(x, tiny))`."
+        case "div" | "rem":
+            return "Keep the divisor away from zero, e.g. add an epsilon to it."
+        case "sqrt" | "rsqrt" | "pow" | "integer_pow" | "cbrt":
+            return "Keep its input above zero, in the derivative as well: add an epsilon inside."
+        case "exp" | "exp2" | "expm1" | "cosh" | "sinh":
+            return "Subtract the maximum first, as `jax.nn.logsumexp` and `softmax` do."
+        case "convert_element_type" | "reduce_precision":
+            return "The number is too large for the dtype: scale it, or use bfloat16 or float32."
+        case "gather":
+            return "An index is out of range, for which `jnp.take` gives NaN: check the indices."
+        case "cholesky" | "eigh" | "qr" | "svd" | "triangular_solve" | "lu":
+            return "The matrix is singular, not positive definite or degenerate: regularise it."
+        case _:
+            return ""
+
+
+def _refuse_tracers(got: str) -> None:
+    raise ArgumentError(
+        explain(
+            "`functional_ad.first_nonfinite` must be called on values, outside of `jax.jit` and "
+            "other transforms.",
+            expected="arrays and numbers",
+            got=got,
+            fix="Call it from Python with the arguments of the step; `fun` itself may be jitted.",
+        )
+    )
+
+
+def _refuse_function(error: Exception) -> None:
+    raise ArgumentError(
+        explain(
+            "`functional_ad.first_nonfinite(fun)` must get a function that JAX can trace.",
+            expected="a function that `jax.jit` takes",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0]}",
+            fix="Use `jax.lax.cond` or `jnp.where` where Python looks at a number, or pass that "
+            "number as an int or a string.",
+        )
+    ) from error

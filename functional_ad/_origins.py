@@ -1,0 +1,513 @@
+"""Where NaN and infinity begin in a program, and which of these beginnings reach its results.
+
+A program is evaluated operation by operation, three times side by side: on its true values; on
+repaired ones, where whatever begins to be not finite is replaced by 1; and on repaired ones with
+chosen beginnings left as they are. A beginning reaches a result if the third becomes not finite
+there and the second does not. Values that are the same in all three are computed once, and loops
+and conditions go the way of the true values.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import checkify
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
+
+from functional_ad._compat import scan_counts
+from functional_ad._errors import PrimitiveError, explain
+from functional_ad._program import CALLS, Step, evaluate_body, open_body
+
+# From here on, an iteration of a loop is first run compiled, and opened only if something begins.
+SHORT_LOOP = 8
+# Each element of the output depends on the inputs' elements at its own place, and no others.
+ELEMENTWISE = frozenset(
+    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp complex conj "
+    "convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor "
+    "imag integer_pow lgamma log log1p logistic max min mul nextafter neg pow real "
+    "reduce_precision rem round rsqrt select_n sign sin sinh sqrt square stop_gradient sub tan "
+    "tanh".split()
+)
+
+Key: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+class Value(NamedTuple):
+    """A value of the program: as it is, repaired, and repaired but for what is left."""
+
+    true: Any
+    repaired: Any
+    left: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """One place where something begins to be not finite.
+
+    Attributes:
+        key: Path of its step and iterations of the loops around it, for telling it from others.
+        step: The operation; None for a value that came from outside.
+        source: Number of the program's constant or input that it is, if it is one.
+        around: The loops and branches around it, outermost first, for people.
+        inputs: What went into the operation.
+        output: What came out, the one that is not finite.
+        index: Its first element that is not finite.
+        became: That element.
+    """
+
+    key: Key
+    step: Step | None
+    source: int | None
+    around: tuple[str, ...]
+    inputs: tuple[Any, ...]
+    output: Any
+    index: tuple[int, ...]
+    became: complex
+
+    @property
+    def iterations(self) -> tuple[int, ...]:
+        """Iterations of the loops around it, outermost first."""
+        return self.key[1]
+
+
+class Place(NamedTuple):
+    """Where in a program the evaluation is."""
+
+    path: tuple[int, ...] = ()
+    callers: tuple[JaxprEqn, ...] = ()
+    iterations: tuple[int, ...] = ()
+    around: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What one evaluation does besides computing.
+
+    Attributes:
+        leave: Origins that are not repaired in the third values.
+        constants: Whether infinities written in the program are origins; else they are meant.
+        watch: Called with every step that is opened in the iterations of ``opened``.
+        opened: Iterations in which compiled bodies are not to be used.
+        poison: An origin's key, and where its step's third output is to be NaN.
+    """
+
+    leave: Callable[[Key], bool] = lambda key: False
+    constants: bool = False
+    watch: Callable[[Step, Key, list[Any]], None] | None = None
+    opened: tuple[int, ...] | None = None
+    poison: tuple[Key, Any] | None = None
+
+
+class Evaluation:
+    """Evaluations of one program on given inputs."""
+
+    def __init__(self, program: ClosedJaxpr, inputs: Sequence[Any]) -> None:
+        self._program = program
+        self._inputs = [*program.consts, *inputs]
+        self._compiled: dict[int, Any] = {}
+        self._effects: dict[Key, list[Any]] = {}
+
+    def run(self, plan: Plan) -> tuple[list[Value], list[Origin]]:
+        """Evaluates the program; returns its outputs and the origins in it, in order."""
+        return _Run(plan, self._compiled, self._effects).evaluate(self._program, self._inputs)
+
+    def find_culprit(self) -> tuple[Origin | None, list[Origin], list[bool]]:
+        """Finds the first origin that alone makes an output not finite.
+
+        Returns:
+            That origin, if there is one; every origin, in order; and which outputs it reaches.
+        """
+        outputs, origins = self.run(Plan())
+        bad = [not is_finite(value.true) for value in outputs]
+        if not any(bad):
+            return None, origins, bad
+        for constants in (False, True):
+            if constants:  # what is written in the program was not meant after all
+                _, origins = self.run(Plan(constants=True))
+            if found := self._isolate(origins, constants):
+                return found[0], origins, found[1]
+        return (origins[0] if origins else None), origins, bad
+
+    def _isolate(self, origins: list[Origin], constants: bool) -> tuple[Origin, list[bool]] | None:
+        """Leaves one step's origins after the other unrepaired, then fewer of its iterations."""
+        order = {origin.key: place for place, origin in enumerate(origins)}
+        groups: dict[tuple[int, ...], list[Origin]] = {}
+        for origin in origins:
+            groups.setdefault(origin.key[0], []).append(origin)
+        best: tuple[Origin, list[bool]] | None = None
+        for group in groups.values():
+            if best and order[group[0].key] > order[best[0].key]:
+                break
+
+            def reach(count: int, group: list[Origin] = group) -> list[bool]:
+                keys = {origin.key for origin in group[:count]}
+                outputs, _ = self.run(Plan(leave=keys.__contains__, constants=constants))
+                return [_spoils(value) for value in outputs]
+
+            reached = reach(len(group))
+            if not any(reached):
+                continue
+            fewest, enough = 0, len(group)  # bisects: the first that reaches is number `enough`
+            while enough - fewest > 1:
+                middle = (fewest + enough) // 2
+                if any(found := reach(middle)):
+                    enough, reached = middle, found
+                else:
+                    fewest = middle
+            origin = group[enough - 1]
+            if best is None or order[origin.key] < order[best[0].key]:
+                best = origin, reached
+        return best
+
+
+class _Run:
+    """One evaluation."""
+
+    def __init__(self, plan: Plan, compiled: dict[int, Any], effects: dict[Key, list[Any]]) -> None:
+        self.plan, self.compiled, self.effects = plan, compiled, effects
+        self.origins: list[Origin] = []
+
+    def evaluate(
+        self, program: ClosedJaxpr, values: Sequence[Any]
+    ) -> tuple[list[Value], list[Origin]]:
+        given = [self._take(number, value) for number, value in enumerate(values)]
+        count = len(program.consts)
+        outputs = self._evaluate(program, given[count:], Place(), given[:count])
+        return outputs, self.origins
+
+    def _take(self, number: int, value: Any) -> Value:
+        """A value from outside of the program, which may be not finite already."""
+        if not is_floating(value) or is_finite(value):
+            return Value(value, value, value)
+        bad = ~np.isfinite(np.asarray(value))
+        key: Key = ((-1, number), ())
+        self._note(key, None, number, Place(), [], value, value, bad)
+        repaired = _replace(value, bad, 1)
+        return Value(value, repaired, value if self.plan.leave(key) else repaired)
+
+    def _evaluate(
+        self,
+        body: Any,
+        inputs: Sequence[Value],
+        place: Place,
+        constants: Sequence[Value] | None = None,
+    ) -> list[Value]:
+        jaxpr, held = open_body(body)
+        if constants is None:
+            constants = [Value(value, value, value) for value in held]
+        values: dict[Any, Value] = dict(zip(jaxpr.constvars, constants, strict=True))
+        values |= zip(jaxpr.invars, inputs, strict=True)
+
+        def read(atom: Any) -> Value:
+            return Value(*[atom.val] * 3) if isinstance(atom, Literal) else values[atom]
+
+        for index, equation in enumerate(jaxpr.eqns):
+            here = place._replace(path=(*place.path, index))
+            outputs = self._step(equation, [read(atom) for atom in equation.invars], here)
+            values |= zip(equation.outvars, outputs, strict=True)
+        return [read(atom) for atom in jaxpr.outvars]
+
+    def _step(self, equation: JaxprEqn, inputs: list[Value], place: Place) -> list[Value]:
+        name, params = equation.primitive.name, equation.params
+        inner = place._replace(callers=(*place.callers, equation))
+        if name == "scan":
+            return self._scan(equation, inputs, inner)
+        if name == "while":
+            return self._while(equation, inputs, inner)
+        if name == "cond":
+            branch = int(np.clip(int(inputs[0].true), 0, len(params["branches"]) - 1))
+            inner = inner._replace(
+                path=(*inner.path, branch),
+                around=(*inner.around, f"branch {branch} of {_name(equation, place)}"),
+            )
+            return self._evaluate(params["branches"][branch], inputs[1:], inner)
+        if name in CALLS:
+            inner = inner._replace(path=(*inner.path, 0))
+            return self._evaluate(params[CALLS[name]], inputs, inner)
+        return self._compute(Step(equation, place.path, place.callers), inputs, place)
+
+    def _compute(self, step: Step, inputs: list[Value], place: Place) -> list[Value]:
+        key: Key = (step.path, place.iterations)
+        if step.equation.effects:
+            return self._run_once(step, inputs, key)
+        if self.plan.watch and place.iterations == self.plan.opened:
+            self.plan.watch(step, key, [value.true for value in inputs])
+        if self.plan.constants:
+            inputs = self._doubt_constants(step, inputs, key)
+        true = step.run([value.true for value in inputs])
+        repaired = self._again(step, inputs, 1, 0, true)
+        left = self._again(step, inputs, 2, 1, repaired)
+        values: list[Value] = []
+        for raw, fixed, kept in zip(true, repaired, left, strict=True):
+            if not is_floating(raw):
+                values.append(Value(raw, raw, raw))
+                continue
+            if not is_finite(fixed):
+                bad = _find_bad(step.op, [value.repaired for value in inputs], fixed)
+                if bad.any():
+                    if not is_finite(_pick(raw, bad)):  # else only the repairs have led to it
+                        self._note(key, step, None, place, inputs, raw, fixed, bad)
+                    whole, fixed = fixed, _replace(fixed, bad, 1)
+                    if kept is whole and not self.plan.leave(key):
+                        kept = fixed
+                    elif not self.plan.leave(key):
+                        kept = _restore(step.op, inputs, kept, fixed, bad)
+            if self.plan.poison and self.plan.poison[0] == key:
+                where = self.plan.poison[1]
+                kept = _replace(kept, where if np.shape(where) == np.shape(kept) else True, np.nan)
+            fixed = _share(fixed, raw)
+            values.append(Value(raw, fixed, _share(kept, fixed)))
+        return values
+
+    def _again(self, step: Step, inputs: list[Value], stream: int, base: int, known: Any) -> Any:
+        """The outputs for another of the three values; those that are known if nothing differs."""
+        if all(value[stream] is value[base] for value in inputs):
+            return known
+        return step.run([value[stream] for value in inputs])
+
+    def _run_once(self, step: Step, inputs: list[Value], key: Key) -> list[Value]:
+        """What has effects is run once in all evaluations, on the true values."""
+        refs = [v for v in (*step.in_types, *step.out_types) if hasattr(v, "inner_aval")]
+        if refs:
+            raise PrimitiveError(
+                explain(
+                    "`functional_ad.first_nonfinite(fun)` cannot look into a `jax.Ref`.",
+                    expected="operations on values",
+                    got=f"{step.op!r} at {step.line}",
+                    fix="Pass the values and return new ones instead of writing to a Ref.",
+                )
+            )
+        if not step.out_types:  # prints, and the like
+            return []
+        if key not in self.effects:
+            self.effects[key] = step.run([value.true for value in inputs])
+        return [Value(output, output, output) for output in self.effects[key]]
+
+    def _doubt_constants(self, step: Step, inputs: list[Value], key: Key) -> list[Value]:
+        """Takes infinities and NaN that are written in the program for origins."""
+        doubted: list[Value] = []
+        for atom, value in zip(step.equation.invars, inputs, strict=True):
+            if isinstance(atom, Literal) and is_floating(value.true) and not is_finite(value.true):
+                bad = ~np.isfinite(np.asarray(value.true))
+                place = Place(step.path, step.callers, key[1])
+                self._note(key, step, None, place, inputs, value.true, value.true, bad)
+                one = _replace(value.true, bad, 1)
+                value = Value(value.true, one, value.true if self.plan.leave(key) else one)
+            doubted.append(value)
+        return doubted
+
+    def _note(
+        self,
+        key: Key,
+        step: Step | None,
+        source: int | None,
+        place: Place,
+        inputs: Sequence[Value],
+        true: Any,
+        made: Any,
+        bad: Any,
+    ) -> None:
+        if any(origin.key == key for origin in self.origins[-2:]):
+            return  # another output of the same step
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        became = complex(np.asarray(made)[index].astype(np.complex128))
+        given = tuple(value.true for value in inputs)
+        self.origins.append(Origin(key, step, source, place.around, given, true, index, became))
+
+    def _scan(self, equation: JaxprEqn, inputs: list[Value], inner: Place) -> list[Value]:
+        params = equation.params
+        constants, carried = scan_counts(equation)
+        fixed, carry = inputs[:constants], inputs[constants : constants + carried]
+        slices, length = inputs[constants + carried :], params["length"]
+        name = _name(equation, inner)
+        rows: list[list[Value]] = []
+        for i in reversed(range(length)) if params["reverse"] else range(length):
+            here = inner._replace(
+                path=(*inner.path, 0),
+                iterations=(*inner.iterations, i),
+                around=(*inner.around, f"iteration {i} of {name}"),
+            )
+            row = [Value(*_unshare(value, lambda x, i=i: _at(x, i))) for value in slices]
+            outputs = self._iterate(params["jaxpr"], [*fixed, *carry, *row], here, length)
+            carry = outputs[:carried]
+            rows.append(outputs[carried:])
+        if params["reverse"]:
+            rows.reverse()
+        stacked = [
+            self._stack([row[j] for row in rows], variable.aval)
+            for j, variable in enumerate(equation.outvars[carried:])
+        ]
+        return [*carry, *stacked]
+
+    def _while(self, equation: JaxprEqn, inputs: list[Value], inner: Place) -> list[Value]:
+        params = equation.params
+        tested, constants = params["cond_nconsts"], params["body_nconsts"]
+        ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
+        carry = inputs[tested + constants :]
+        test = self._compile(params["cond_jaxpr"])
+        name, i = _name(equation, inner), 0
+        while bool(test(*[value.true for value in (*ahead, *carry)])[1][0]):
+            here = inner._replace(
+                path=(*inner.path, 1),
+                iterations=(*inner.iterations, i),
+                around=(*inner.around, f"iteration {i} of {name}"),
+            )
+            carry = self._iterate(params["body_jaxpr"], [*fixed, *carry], here, SHORT_LOOP + 1)
+            i += 1
+        return carry
+
+    def _iterate(self, body: Any, inputs: list[Value], place: Place, length: int) -> list[Value]:
+        """One iteration: compiled if nothing begins in it, else operation by operation."""
+        opened = self.plan.opened
+        needed = opened is not None and opened[: len(place.iterations)] == place.iterations
+        if length <= SHORT_LOOP or needed or self.plan.constants or open_body(body)[0].effects:
+            return self._evaluate(body, inputs, place)
+        call = self._compile(body)
+        error, repaired = call(*[value.repaired for value in inputs])
+        if error.get() is not None:
+            return self._evaluate(body, inputs, place)
+        true = self._call_again(call, inputs, 0, repaired)
+        left = self._call_again(call, inputs, 2, repaired)
+        return [
+            Value(t, r, e) if is_floating(t) else Value(t, t, t)
+            for t, r, e in zip(true, repaired, left, strict=True)
+        ]
+
+    def _call_again(self, call: Any, inputs: list[Value], stream: int, known: list[Any]) -> Any:
+        if all(value[stream] is value.repaired for value in inputs):
+            return known
+        outputs = call(*[value[stream] for value in inputs])[1]
+        return [_share(output, fixed) for output, fixed in zip(outputs, known, strict=True)]
+
+    def _compile(self, body: Any) -> Any:
+        """The body, compiled, with an error if something begins to be not finite in it."""
+        if id(body) not in self.compiled:
+
+            def check(step: Step, inputs: list[Any]) -> list[Any]:
+                outputs = step.run(inputs)
+                for output in outputs:
+                    if is_floating(output):
+                        begins = jnp.any(_find_bad(step.op, inputs, output, jnp))
+                        checkify.check(~begins, "something begins")
+                return outputs
+
+            def call(*inputs: Any) -> list[Any]:
+                return evaluate_body(body, inputs, check)
+
+            self.compiled[id(body)] = jax.jit(checkify.checkify(call))
+        return self.compiled[id(body)]
+
+    def _stack(self, row: list[Value], aval: Any) -> Value:
+        if not row:
+            empty = jnp.zeros(aval.shape, aval.dtype)
+            return Value(empty, empty, empty)
+        true = _stack([value.true for value in row])
+        repaired = true
+        if any(value.repaired is not value.true for value in row):
+            repaired = _stack([value.repaired for value in row])
+        left = repaired
+        if any(value.left is not value.repaired for value in row):
+            left = _stack([value.left for value in row])
+        return Value(true, repaired, left)
+
+
+def is_floating(value: Any) -> bool:
+    """Whether a value is a floating-point or complex array or number."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return isinstance(value, float | complex)
+    return jnp.issubdtype(dtype, jnp.inexact)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value has no NaN and no infinity; what is not floating has none."""
+    return not is_floating(value) or bool(np.isfinite(np.asarray(value)).all())
+
+
+def _spoils(value: Value) -> bool:
+    if not is_floating(value.true) or value.left is value.repaired:
+        return False
+    left, repaired = (np.isfinite(np.asarray(x)) for x in (value.left, value.repaired))
+    return bool((~left & repaired).any())
+
+
+def _find_bad(op: str, inputs: Sequence[Any], output: Any, numpy: Any = np) -> Any:
+    """Where an output begins to be not finite.
+
+    From finite inputs that is NaN or infinity; where an input is infinite, NaN only: infinity may
+    be meant, as in a mask. Where an input is NaN, nothing begins.
+    """
+    output = numpy.asarray(output)
+    nan = infinite = numpy.zeros((), bool)
+    for given in inputs:
+        if not is_floating(given):
+            continue
+        given = numpy.asarray(given)
+        is_nan, is_infinite = numpy.isnan(given), numpy.isinf(given)
+        if op not in ELEMENTWISE or given.shape not in ((), output.shape):
+            is_nan, is_infinite = is_nan.any(), is_infinite.any()
+        nan, infinite = nan | is_nan, infinite | is_infinite
+    return numpy.where(infinite, numpy.isnan(output), ~numpy.isfinite(output)) & ~nan
+
+
+def _restore(op: str, inputs: list[Value], kept: Any, fixed: Any, bad: Any) -> Any:
+    """Repairs the third output where something begins in it by itself, not for what was left."""
+    if op in ELEMENTWISE:
+        for value in inputs:
+            if is_floating(value.true) and value.left is not value.repaired:
+                left, repaired = np.asarray(value.left), np.asarray(value.repaired)
+                if left.shape in ((), bad.shape):
+                    bad = bad & ((left == repaired) | (np.isnan(left) & np.isnan(repaired)))
+    array = np.array(kept)
+    array[bad] = np.asarray(fixed)[bad]
+    return array
+
+
+def _replace(value: Any, where: Any, by: float) -> Any:
+    array = np.array(value)
+    array[where] = by
+    return array
+
+
+def _pick(value: Any, where: Any) -> Any:
+    return np.asarray(value)[where]
+
+
+def _share(value: Any, known: Any) -> Any:
+    """The known value if the other one is the same, so that it is not computed with again."""
+    if value is known:
+        return known
+    same = is_floating(value) and np.asarray(value).tobytes() == np.asarray(known).tobytes()
+    return known if same else value
+
+
+def _unshare(value: Value, take: Callable[[Any], Any]) -> list[Any]:
+    """Takes from each of the three values, from those that are one only once."""
+    true = take(value.true)
+    repaired = true if value.repaired is value.true else take(value.repaired)
+    return [true, repaired, repaired if value.left is value.repaired else take(value.left)]
+
+
+def _at(array: Any, i: int) -> Any:
+    return array[i] if _is_extended(array) else np.asarray(np.asarray(array)[i])
+
+
+def _stack(arrays: list[Any]) -> Any:
+    if _is_extended(arrays[0]):
+        return jnp.stack(arrays)
+    return jnp.asarray(np.stack([np.asarray(array) for array in arrays]))
+
+
+def _is_extended(array: Any) -> bool:
+    return jnp.issubdtype(array.dtype, jax.dtypes.extended)
+
+
+def _name(equation: JaxprEqn, place: Place) -> str:
+    line = Step(equation, place.path, place.callers).line
+    name = equation.primitive.name
+    return f"the {name} at {line}" if line else f"a {name}"
