@@ -18,9 +18,12 @@ from comparisons.cases.surface import (
     distributed,
     forward_ad,
     func,
+    func_vmap,
     function,
+    function_modes,
     functional,
     grad_mode,
+    grad_scaler,
     graph,
     module,
     nn_utils,
@@ -33,14 +36,12 @@ from comparisons.cases.surface import (
 from comparisons.cases.surface._row import Row
 
 SECTIONS = (
+    *(autograd, forward_ad, functional, grad_mode),
     *(
-        autograd,
-        forward_ad,
-        functional,
-        grad_mode,
         tensor_backward,
         tensor,
         function,
+        function_modes,
         context,
     ),
     *(
@@ -49,11 +50,15 @@ SECTIONS = (
         graph,
         node,
         func,
+        func_vmap,
+    ),
+    *(
         nn_utils,
         checkpoint,
         optim,
         module,
         amp,
+        grad_scaler,
     ),
     distributed,
 )

@@ -81,6 +81,11 @@ class Row:
         )
 
 
+def list_names(stem: str, text: str) -> tuple[str, ...]:
+    """Names with a beginning in common: ``list_names("torch.", "is_inference inference_mode")``."""
+    return tuple(stem + name for name in text.split())
+
+
 def _make_slug(name: str) -> str:
     """The last part of a name: ``torch.autograd.grad(allow_unused=True)``: grad-allow_unused."""
     plain, _, argument = name.partition("(")

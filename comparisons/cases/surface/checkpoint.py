@@ -9,7 +9,10 @@ import torch
 from jax.ad_checkpoint import checkpoint_name
 from torch.utils import checkpoint as ckpt
 
-from comparisons.cases.surface._row import Row
+from comparisons.cases.surface._row import (
+    Row,
+    list_names,
+)
 
 X = np.array([[0.5, -1.5], [2.0, 0.1], [-0.4, 1.3]])
 W = np.array([[0.6, -0.3], [0.2, 0.9]])
@@ -108,6 +111,13 @@ def policy_jax(w, x):
 BOTH = ("value", "vjp")
 PAGE = "checkpoint.html#torch.utils.checkpoint."
 
+# Parts that its functions are made of.
+OTHERS = list_names(
+    "torch.utils.checkpoint.",
+    "CheckpointFunction DefaultDeviceType GraphExecGroup SAC_IGNORED_OPS "
+    "check_backward_validity detach_variable get_device_states set_device_states",
+)
+
 ROWS = (
     Row(
         "torch.utils.checkpoint.checkpoint",
@@ -174,22 +184,6 @@ ROWS = (
         "",
         "No contexts: leave `policy` out.",
         page="checkpoint.html",
-        also=tuple(
-            "torch.utils.checkpoint." + name
-            for name in (
-                *(
-                    "CheckpointFunction",
-                    "DefaultDeviceType",
-                    "GraphExecGroup",
-                    "SAC_IGNORED_OPS",
-                ),
-                *(
-                    "check_backward_validity",
-                    "detach_variable",
-                    "get_device_states",
-                ),
-                "set_device_states",
-            )
-        ),
+        also=OTHERS,
     ),
 )

@@ -76,34 +76,6 @@ def saved_tensors_jax(x):
     return tanh(x)
 
 
-def save_for_forward_torch(x):
-    class Square(Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_forward(x)
-            return x * x
-
-        @staticmethod
-        def jvp(ctx, tangent):
-            (x,) = ctx.saved_tensors
-            return 2 * x * tangent
-
-    return Square.apply(x)
-
-
-def save_for_forward_jax(x):
-    @jax.custom_jvp
-    def square(x):
-        return x * x
-
-    @square.defjvp
-    def jvp(primals, tangents):
-        (x,), (tangent,) = primals, tangents
-        return x * x, 2 * x * tangent
-
-    return square(x)
-
-
 def needs_input_grad_torch(x, y):
     seen = []
 
@@ -261,20 +233,6 @@ ROWS = (
         inputs=(X,),
         orders=("value", "vjp"),
         page="notes/extending.html#how-to-use",
-    ),
-    Row(
-        CTX + "save_for_forward",
-        "@fun.defjvp",
-        "One rule of `jax.custom_jvp` gets primals and tangents: nothing has to be saved for it.",
-        save_for_forward_torch,
-        save_for_forward_jax,
-        inputs=(X,),
-        orders=("value", "jvp"),
-        also=(
-            "torch.autograd.Function.save_for_forward",
-            "torch.autograd.Function.saved_for_forward",
-        ),
-        page="notes/extending.html#forward-mode-ad",
     ),
     Row(
         "torch.autograd.Function.needs_input_grad",

@@ -11,7 +11,10 @@ from jax.sharding import PartitionSpec as P
 from torch.nn.parallel import DistributedDataParallel
 
 import functional_ad
-from comparisons.cases.surface._row import Row
+from comparisons.cases.surface._row import (
+    Row,
+    list_names,
+)
 
 W = np.array([[0.6, -0.3], [0.2, 0.9]])
 X = np.array([[0.5, -1.5], [2.0, 0.1], [-0.4, 1.3]])
@@ -102,6 +105,13 @@ def unused_jax(w, x):
 DDP = "torch.nn.parallel.DistributedDataParallel"
 PAGE = f"generated/{DDP}.html"
 
+# Parts of what it does in a step.
+OTHERS = list_names(
+    f"{DDP}.",
+    "join_device join_hook join_process_group gather scatter to_kwargs broadcast_buffers "
+    "will_sync_module_buffers",
+)
+
 ROWS = (
     Row(
         DDP + ".no_sync",
@@ -135,23 +145,7 @@ ROWS = (
         "",
         "Every device runs the same program on its part; pad the batch, and mask the padding.",
         page=f"{PAGE}#{DDP}.join",
-        also=tuple(
-            f"{DDP}.{name}"
-            for name in (
-                *(
-                    "join_device",
-                    "join_hook",
-                    "join_process_group",
-                    "gather",
-                    "scatter",
-                ),
-                *(
-                    "to_kwargs",
-                    "broadcast_buffers",
-                    "will_sync_module_buffers",
-                ),
-            )
-        ),
+        also=OTHERS,
     ),
     Row(
         "torch.distributed.autograd.backward",

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 
 import functional_ad
-from comparisons.cases.surface._row import Row
+from comparisons.cases.surface._row import (
+    Row,
+    list_names,
+)
 
 X = np.array([[0.5, -1.5], [2.0, 0.1]])
 P = {
@@ -184,15 +187,9 @@ ROWS = (
         MODULE + "register_state_dict_pre_hook",
         "",
         "Parameters are a tree: change it before you save it, or after you restored it.",
-        also=tuple(
-            MODULE + f"register_{what}_hook"
-            for what in (
-                *(
-                    "state_dict_post",
-                    "load_state_dict_pre",
-                ),
-                "load_state_dict_post",
-            )
+        also=list_names(
+            MODULE + "register_",
+            "state_dict_post_hook load_state_dict_pre_hook load_state_dict_post_hook",
         ),
         page=PAGE + "register_state_dict_pre_hook",
     ),
@@ -200,21 +197,10 @@ ROWS = (
         "torch.nn.modules.module.register_module_full_backward_hook",
         "",
         "No list of all modules: a hook is put where it is wanted, with `functional_ad.grad_hook`.",
-        also=tuple(
-            f"torch.nn.modules.module.register_module_{what}"
-            for what in (
-                *(
-                    "backward_hook",
-                    "full_backward_pre_hook",
-                    "forward_hook",
-                    "forward_pre_hook",
-                ),
-                *(
-                    "buffer_registration_hook",
-                    "module_registration_hook",
-                ),
-                "parameter_registration_hook",
-            )
+        also=list_names(
+            "torch.nn.modules.module.register_module_",
+            "backward_hook full_backward_pre_hook forward_hook forward_pre_hook "
+            "buffer_registration_hook module_registration_hook parameter_registration_hook",
         ),
     ),
 )

@@ -15,7 +15,10 @@ from torch.nn.utils import (
 )
 
 import functional_ad
-from comparisons.cases.surface._row import Row
+from comparisons.cases.surface._row import (
+    Row,
+    list_names,
+)
 
 G = {
     "w": np.array([[0.5, -1.5], [2.0, 0.1]]),
@@ -144,6 +147,15 @@ def to_parameters_jax(params):
 
 UTILS = "torch.nn.utils."
 
+# What is about parameters, not about gradients.
+OTHERS = list_names(
+    UTILS,
+    "spectral_norm remove_weight_norm remove_spectral_norm fuse_conv_bn_eval "
+    "fuse_conv_bn_weights fuse_linear_bn_eval fuse_linear_bn_weights skip_init "
+    "convert_conv2d_weight_memory_format convert_conv3d_weight_memory_format "
+    "parametrizations parametrize rnn stateless",
+)
+
 ROWS = (
     Row(
         UTILS + "clip_grad_norm_",
@@ -219,31 +231,6 @@ ROWS = (
         UTILS + "weight_norm",
         "",
         "Says how parameters are made or stored, which is no matter of autograd.",
-        also=tuple(
-            UTILS + name
-            for name in (
-                *(
-                    "spectral_norm",
-                    "remove_weight_norm",
-                    "remove_spectral_norm",
-                ),
-                *(
-                    "fuse_conv_bn_eval",
-                    "fuse_conv_bn_weights",
-                    "fuse_linear_bn_eval",
-                ),
-                *(
-                    "fuse_linear_bn_weights",
-                    "skip_init",
-                    "convert_conv2d_weight_memory_format",
-                ),
-                *(
-                    "convert_conv3d_weight_memory_format",
-                    "parametrizations",
-                    "parametrize",
-                ),
-                *("rnn", "stateless"),
-            )
-        ),
+        also=OTHERS,
     ),
 )

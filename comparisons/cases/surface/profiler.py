@@ -10,7 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 from torch.autograd import profiler
 
-from comparisons.cases.surface._row import Row
+from comparisons.cases.surface._row import (
+    Row,
+    list_names,
+)
 
 X = np.array([0.5, -1.5, 2.0])
 
@@ -68,6 +71,13 @@ def record_jax(x):
     return {"y": fun(x), "named": "my_step" in program}
 
 
+# What reads a trace, or helps to.
+OTHERS = list_names(
+    "torch.autograd.profiler.",
+    "EnforceUnique FunctionEvent KinetoStepTracker MemRecordsAcc load_nvprof "
+    "parse_nvprof_trace",
+)
+
 ROWS = (
     Row(
         "torch.autograd.profiler.profile",
@@ -97,18 +107,7 @@ ROWS = (
         "torch.autograd.profiler.EventList",
         "",
         "A trace is read with its viewer, not in the program.",
-        also=tuple(
-            "torch.autograd.profiler." + name
-            for name in (
-                *(
-                    "EnforceUnique",
-                    "FunctionEvent",
-                    "KinetoStepTracker",
-                    "MemRecordsAcc",
-                ),
-                *("load_nvprof", "parse_nvprof_trace"),
-            )
-        ),
+        also=OTHERS,
         page="autograd.html#profiler",
     ),
 )
