@@ -1,4 +1,4 @@
-"""The commands ``run``, ``list``, ``show``, ``diff`` and ``accept``."""
+"""The commands ``run``, ``list``, ``show``, ``explain``, ``diff`` and ``accept``."""
 
 from __future__ import annotations
 
@@ -157,8 +157,37 @@ def show(
         rich.print(_load_report(Path(target)))
         return 0
     for case in find_cases([target]):
-        _print_sources(case)
+        _print_case(case)
     return 0
+
+
+@app.command()
+def explain(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A name of torch's autograd, whole or in part (torch.autograd.grad, "
+            "Tensor.backward, no_grad), or of what stands in its place (jax.jvp).",
+        ),
+    ],
+) -> int:
+    """Look a name of torch's autograd up: what stands in its place in JAX, and both run."""
+    from rich.console import Console
+
+    from comparisons._explain import find_rows, lay_out_list, lay_out_row
+
+    rows, others = find_rows(name)
+    console = Console()
+    if len(rows) > 1:
+        console.print(lay_out_list(name, rows + others), soft_wrap=True, highlight=False)
+        return 0
+    (row,) = rows
+    report = None
+    if row.case is not None:
+        report = run_with_progress([row.case.name], [row.case], jobs=1, dtype=None, power=False)
+    console.print(lay_out_row(row, report, others, console.width), highlight=False)
+    return 0 if report is None or report.ok else 1
 
 
 @app.command()
@@ -254,26 +283,17 @@ def run_command(arguments: list[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _print_sources(case: ParityCase) -> None:
-    from rich.console import Console, Group
-    from rich.syntax import Syntax
-    from rich.table import Table
+def _print_case(case: ParityCase) -> None:
+    from rich.console import Console
+    from rich.text import Text
 
-    from comparisons._runner import read_source
+    from comparisons._explain import lay_out_sources
 
     console = Console()
-    table = Table(box=None, expand=True, padding=(0, 1))
-    table.add_column("PyTorch", ratio=1)
-    table.add_column("JAX", ratio=1)
-    table.add_row(
-        *(
-            Syntax(read_source(fn), "python", theme="ansi_dark", word_wrap=True)
-            for fn in (case.torch, case.jax)
-        )
-    )
-    console.print(Group(f"[bold]{case.name}[/bold]  {case.title}", "", table, ""))
+    console.print(Text.assemble((case.name, "bold"), "  ", case.title), "")
+    console.print(lay_out_sources(case, console.width), "")
     if case.note:
-        console.print(case.note + "\n", highlight=False)
+        console.print(Text(case.note), "")
 
 
 def _load_report(path: Path) -> Report:

@@ -19,10 +19,11 @@ class DiscoveryError(ValueError):
 
 
 def load_shipped_cases() -> list[ParityCase]:
-    """Every case that this project ships, in the order of the tutorial."""
-    from comparisons.cases import tutorial
+    """Every case that this project ships: the tutorial's in its order, then the map's."""
+    from comparisons.cases import surface, tutorial
 
-    return [case for chapter in tutorial.CHAPTERS for case in collect_cases(chapter)]
+    chapters = [case for chapter in tutorial.CHAPTERS for case in collect_cases(chapter)]
+    return [*chapters, *surface.CASES]
 
 
 def find_cases(targets: Sequence[str]) -> list[ParityCase]:

@@ -1,1 +1,4 @@
-"""The cases that this project ships: ``tutorial``, a file per chapter."""
+"""The cases that this project ships.
+
+``tutorial`` has a file per chapter, ``surface`` a file per section of torch.autograd's documentation.
+"""

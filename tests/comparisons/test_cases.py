@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from comparisons._discovery import load_shipped_cases
+from comparisons._discovery import find_cases
 from comparisons._runner import run_case
 from comparisons.cases import tutorial
 
-CASES = {case.name: case for case in load_shipped_cases()}
+CASES = {case.name: case for case in find_cases(["tutorial"])}
 
 
 @functools.cache
