@@ -50,6 +50,8 @@ def find_cases(targets: Sequence[str]) -> list[ParityCase]:
 
 def find_by_name(pattern: str) -> list[ParityCase]:
     """The shipped cases whose name is, begins with, or as a glob matches ``pattern``."""
+    if not pattern:
+        raise DiscoveryError("'' is no case; leave it out to run all cases")
     cases = load_shipped_cases()
     prefix = pattern.rstrip("/")
     matching = [

@@ -58,7 +58,7 @@ def run_in_workers(
         while len(results) < len(cases):
             while queue and len(workers) < min(jobs, len(cases)):
                 output = Path(folder, f"output-{len(queue)}")
-                workers.append(_Worker(tuple(targets), output, dtype, power))
+                workers.append(_Worker(tuple(targets), output, dtype, power, jobs))
                 _give(workers[-1], queue, cases)
             busy = {worker.connection: worker for worker in workers if worker.task is not None}
             for connection in wait(list(busy)):
@@ -84,14 +84,16 @@ def run_in_workers(
 class _Worker:
     """One process, the connection to it, and the case that it is at."""
 
-    def __init__(self, targets: tuple[str, ...], output: Path, dtype: DType | None, power: bool):
+    def __init__(
+        self, targets: tuple[str, ...], output: Path, dtype: DType | None, power: bool, jobs: int
+    ):
         context = multiprocessing.get_context("spawn")  # JAX and torch have threads: no fork
         self.connection, other = context.Pipe()
         self.output = output
         self.read = 0
         self.task: int | None = None
         self.process: BaseProcess = context.Process(
-            target=_serve, args=(other, targets, str(output), dtype, power)
+            target=_serve, args=(other, targets, str(output), dtype, power, jobs)
         )
         folders = {str(Path(target).resolve().parent) for target in targets}
         with _interrupt_ignored(), _path_without(folders):
@@ -224,6 +226,7 @@ def _serve(
     output: str,
     dtype: DType | None,
     power: bool,
+    jobs: int,
 ) -> None:
     """A worker: runs the cases whose names it is sent, until there are no more."""
     # Whatever a function writes, from C too, goes into a file: the terminal is the report's.
@@ -232,8 +235,10 @@ def _serve(
         os.dup2(descriptor, standard)
     os.close(descriptor)
     faulthandler.enable()
-    # Several processes on one accelerator: none may take all of its memory at its start.
+    # Several processes on one accelerator: none may take all of its memory at its start. And on the
+    # same cores: threads of torch that wait for each other there take many times as long.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
 
     from comparisons._discovery import DiscoveryError, find_cases
     from comparisons._runner import run_cases

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +33,9 @@ class Clipped(NamedTuple):
     is_finite: jax.Array
 
 
-def clip_by_norm(grads: PyTree, max_norm: Any, *, norm_type: float = 2.0) -> Clipped:
+def clip_by_norm(
+    grads: PyTree, max_norm: Any, *, norm_type: float | Literal["inf"] = 2.0
+) -> Clipped:
     """Scales gradients down so that the norm of all of them together is at most ``max_norm``.
 
     PyTorch's ``torch.nn.utils.clip_grad_norm_``, with its formula: the norm of the leaves' norms,
@@ -50,7 +52,8 @@ def clip_by_norm(grads: PyTree, max_norm: Any, *, norm_type: float = 2.0) -> Cli
         grads: A pytree of gradients. Leaves that are not floating-point or complex, None among
             them, stay as they are and do not count.
         max_norm: The bound: a number that is not negative, or a real scalar array.
-        norm_type: Which norm: p of the p-norm, positive, or infinity for the largest magnitude.
+        norm_type: Which norm: p of the p-norm, positive, or infinity (``"inf"``, too) for the
+            largest magnitude.
 
     Returns:
         ``Clipped(grads, norm, is_finite)``; gradients have the shapes and dtypes that they had.
@@ -108,12 +111,11 @@ def _compute_norm(x: Any, power: float) -> Any:
 
 
 def _check_norm_type(norm_type: Any) -> float:
-    try:
-        power = math.nan if isinstance(norm_type, bool | complex) else float(norm_type)
-    except (TypeError, ValueError):
-        power = math.nan
-    if power > 0:
-        return power
+    if norm_type == "inf":
+        return math.inf
+    number = isinstance(norm_type, int | float | np.number) and not isinstance(norm_type, bool)
+    if number and norm_type > 0:
+        return float(norm_type)
     raise ArgumentError(
         explain(
             "`functional_ad.clip_by_norm(norm_type=...)` must be the order of a norm.",

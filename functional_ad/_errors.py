@@ -8,6 +8,7 @@
     ├── CotangentError (TypeError)    a cotangent that does not fit the output
     ├── MicrobatchError (ValueError)  a batch that cannot be split as asked
     ├── PrimitiveError (NotImplementedError)  an operation that a function here cannot pass
+    ├── MissingExtraError (ImportError)  a package of an extra is not installed
     └── GradModeError (RuntimeError)  a gradient asked for while gradients are off
 
 Each is also the built-in exception that Python programmers expect for such a mistake, so
@@ -141,10 +142,35 @@ class PrimitiveError(FunctionalADError, NotImplementedError):
     PyTorch has no counterpart: its operations have no bodies that a value could be hidden in.
 
     Example:
-        >>> import functional_ad
-        >>> issubclass(functional_ad.PrimitiveError, NotImplementedError)
-        True
-    """
+        >>> import functional_ad, jax
+        >>> @jax.custom_jvp
+        ... def double(x):
+        ...     return jax.ad_checkpoint.checkpoint_name(2.0 * x, "inside")
+        >>> double.defjvps(lambda x_dot, y, x: 2.0 * x_dot)
+        >>> functional_ad.intermediate_grads(double)(3.0)
+        Traceback (most recent call last):
+            ...
+        functional_ad.PrimitiveError: `functional_ad.intermediate_grads(fun)` cannot reach a value in this operation.
+          expected: tagged values in `jit`, `scan`, `cond`, `checkpoint` or `vmap`
+          got:      'inside' in `custom_jvp_call`
+        Tag the operation's result instead, or leave the name out of `names`.
+    """  # noqa: E501 - the text as it is printed
+
+
+class MissingExtraError(FunctionalADError, ImportError):
+    """A package of one of the extras is not installed.
+
+    Example:
+        >>> import sys, unittest.mock, functional_ad
+        >>> with unittest.mock.patch.dict(sys.modules, fast_sugiyama=None):  # as if it were not there
+        ...     functional_ad.graph(lambda x: 2 * x, 1.0).to_svg()
+        Traceback (most recent call last):
+            ...
+        functional_ad.MissingExtraError: `functional_ad.Graph.to_svg` needs fast-sugiyama, which lays the picture out.
+          expected: fast-sugiyama, of the extra `graph`
+          got:      no such package
+        Run `pip install 'functional-ad[graph]'`, or use `to_mermaid` or `to_dot`.
+    """  # noqa: E501 - the text as it is printed
 
 
 class GradModeError(FunctionalADError, RuntimeError):

@@ -62,12 +62,12 @@ def value_and_grad(
         https://docs.pytorch.org/docs/stable/generated/torch.Tensor.backward.html
         https://docs.jax.dev/en/latest/_autosummary/jax.value_and_grad.html
     """
-    index = _check_argnum(argnum)
+    index = check_argnum("value_and_grad", argnum)
 
     @functools.wraps(fun)
     def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Any, PyTree]:
         require_grad_enabled("value_and_grad")
-        position = _find_position(index, len(args))
+        position = find_position("value_and_grad", index, len(args))
         mask = select_for("functional_ad.value_and_grad(where=...)", args[position], where)
         diff, rest = partition(args[position], mask)
 
@@ -154,7 +154,8 @@ def vjp(
     return (output, grads, aux) if has_aux else (output, grads)
 
 
-def _check_argnum(argnum: int) -> int:
+def check_argnum(name: str, argnum: int) -> int:
+    """``argnum`` as an int, on behalf of the public function ``name``."""
     try:
         if isinstance(argnum, bool):
             raise TypeError
@@ -162,7 +163,7 @@ def _check_argnum(argnum: int) -> int:
     except TypeError:
         raise ArgumentError(
             explain(
-                "`functional_ad.value_and_grad(argnum=...)` must be one position.",
+                f"`functional_ad.{name}(argnum=...)` must be one position.",
                 expected="an int",
                 got=_tree.describe_value(argnum),
                 fix="To differentiate several arguments, pass them as one tuple.",
@@ -170,12 +171,13 @@ def _check_argnum(argnum: int) -> int:
         ) from None
 
 
-def _find_position(index: int, count: int) -> int:
+def find_position(name: str, index: int, count: int) -> int:
+    """The position that ``argnum`` means in a call with so many arguments."""
     if -count <= index < count:
         return index % count
     raise ArgumentError(
         explain(
-            "`functional_ad.value_and_grad(argnum=...)` must be a position in the call.",
+            f"`functional_ad.{name}(argnum=...)` must be a position in the call.",
             expected=f"less than {count}, the number of positional arguments",
             got=str(index),
             fix="Pass the argument to differentiate by position, not by keyword.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,9 @@ from jax.extend.core import ClosedJaxpr
 from functional_ad import _tree
 from functional_ad._errors import ArgumentError, explain
 from functional_ad._origins import Evaluation, Key, Origin, Plan, is_finite, is_floating
-from functional_ad._program import Program, Step, walk
+from functional_ad._program import Step
+
+_CLOSED_OVER = "An array that the function closes over"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,9 +56,12 @@ class NonFinite:
 
     Attributes:
         op: The operation, by JAX's name for it, e.g. ``"log"``. In the backward phase the one whose
-            derivative it is, if that can be told. ``"argument"`` if an argument has it already.
+            derivative it is, if that can be told. ``"argument"`` if an argument has it already,
+            ``"output"`` if nothing can be told.
         value: What it gives: nan, inf or -inf.
-        line: The user's line, as ``"file.py:12"``; None if it is not known.
+        line: The user's line, as ``"file.py:12"``; None if it is not known. In a derivative rule
+            that is run backwards, or in compiled code, it is the line that calls the function with
+            the rule: JAX keeps no other.
         file: That file in full.
         phase: ``"forward"`` if an output is not finite; ``"backward"`` if only a gradient is.
         iterations: Iterations of the ``scan`` and ``while`` loops around it, outermost first. For
@@ -65,9 +70,11 @@ class NonFinite:
         index: The first element of the operation's output that is not finite. Under ``jax.vmap``
             the first number is, for most operations, that of the example.
         inputs: What went into the operation.
-        argument: Tree path in ``args`` of the argument that has it already, e.g. ``"0/w"``.
+        argument: Tree path in ``args`` of the argument that has it already, e.g. ``"0/w"``; empty
+            for an array that the function closes over.
         harmless: Whether it reaches no output and no gradient.
-        advice: What to do, a sentence.
+        advice: What to do, a sentence; empty if there is none to give.
+        primitive: The operation that was at work, in a derivative e.g. ``"div"`` for that of log.
 
     Example:
         >>> import functional_ad, jax.numpy as jnp
@@ -94,7 +101,8 @@ class NonFinite:
         named = "nan" if math.isnan(self.value) else f"{self.value}"
         at = f", first at {list(self.index)}" if self.index else ""
         if self.argument is not None:
-            lines = [f"The argument at {self.argument!r} already holds {named}{at}."]
+            whose = f"The argument at {self.argument!r}" if self.argument else _CLOSED_OVER
+            lines = [f"{whose} already holds {named}{at}."]
         elif self.phase == "backward":
             own = "" if self.primitive == self.op else f" (as {self.primitive})"
             lines = [f"The derivative of {self.op}{own} gives {named}{at}."]
@@ -169,7 +177,7 @@ def first_nonfinite(fun: Callable[..., Any], *args: Any) -> NonFinite | None:
             culprit, derived, reached = backward.find_culprit()
             if culprit is not None:
                 if any(reached[: traced.outputs]):  # as by the forward rule of a custom_vjp
-                    return _report(traced, culprit, "forward")
+                    return _report(traced, culprit, "forward", derived=True)
                 return _report_derivative(traced, culprit, forward)
             if not begun and derived:
                 return _report(traced, derived[0], "backward", harmless=True)
@@ -189,6 +197,9 @@ class _Traced:
     def __init__(self, fun: Callable[..., Any], args: tuple[Any, ...]) -> None:
         pairs = _tree.flatten_paths(args)
         leaves, tree = [leaf for _, leaf in pairs], jax.tree.structure(args)
+        self.floats: list[Any] = []
+        self.paths: list[str] = []
+        self._call: Callable[[list[Any]], list[Any]] = list
         if isinstance(jnp.zeros(()), Tracer) or any(isinstance(leaf, Tracer) for leaf in leaves):
             _refuse_tracers("a traced value")
 
@@ -236,12 +247,10 @@ class _Traced:
         except Exception:  # the function has been traced, so its derivative is to blame
             return None
 
-    def name_source(self, origin: Origin) -> str | None:
-        """Path of the argument that an origin is; None for what the function closes over."""
-        constants = len((self.backward or self.forward).consts)
-        if origin.source is None:
-            return None
-        return self.paths[origin.source - constants] if origin.source >= constants else ""
+    def name_source(self, source: int, program: ClosedJaxpr | None) -> str:
+        """Path of the argument that an input of a program is; empty for a constant of it."""
+        constants = len(program.consts) if program else 0
+        return self.paths[source - constants] if source >= constants else ""
 
 
 def _report(
@@ -250,13 +259,16 @@ def _report(
     phase: Literal["forward", "backward"],
     *,
     harmless: bool = False,
+    derived: bool = False,
     forward: Step | None = None,
     advice: str | None = None,
 ) -> NonFinite:
-    op, argument, place = "argument", None, None
+    program = traced.backward if derived or phase == "backward" else traced.forward
+    op, argument, place = "output", None, None
     primitive = op
     if origin.source is not None:
-        argument = traced.name_source(origin)
+        op = primitive = "argument"
+        argument = traced.name_source(origin.source, program)
     elif origin.step is not None:
         primitive = origin.step.op
         op = forward.op if forward else primitive
@@ -347,6 +359,8 @@ def _describe(value: Any) -> Range:
 def _advise(op: str, origin: Origin) -> str:
     if origin.source is not None:
         return "Look at where this value comes from: it was not finite before the call."
+    if any(value is origin.output for value in origin.inputs):
+        return "This constant is written in the function: it reaches the result from here."
     if any(not is_finite(value) for value in origin.inputs):
         return "An input is infinite already, which may be meant; this makes NaN of it."
     match op:

@@ -21,18 +21,19 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from functional_ad._compat import scan_counts
 from functional_ad._errors import PrimitiveError, explain
-from functional_ad._program import CALLS, Step, evaluate_body, open_body
+from functional_ad._program import CALLS, Step, evaluate_body, open_jaxpr
 
 # From here on, an iteration of a loop is first run compiled, and opened only if something begins.
 SHORT_LOOP = 8
 # Each element of the output depends on the inputs' elements at its own place, and no others.
-ELEMENTWISE = frozenset(
+_NAMES = (
     "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp complex conj "
     "convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor "
     "imag integer_pow lgamma log log1p logistic max min mul nextafter neg pow real "
     "reduce_precision rem round rsqrt select_n sign sin sinh sqrt square stop_gradient sub tan "
-    "tanh".split()
+    "tanh"
 )
+ELEMENTWISE = frozenset(_NAMES.split())
 
 Key: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -131,7 +132,7 @@ class Evaluation:
                 _, origins = self.run(Plan(constants=True))
             if found := self._isolate(origins, constants):
                 return found[0], origins, found[1]
-        return (origins[0] if origins else None), origins, bad
+        return (origins[0] if origins else _make_unknown(outputs)), origins, bad
 
     def _isolate(self, origins: list[Origin], constants: bool) -> tuple[Origin, list[bool]] | None:
         """Leaves one step's origins after the other unrepaired, then fewer of its iterations."""
@@ -149,16 +150,17 @@ class Evaluation:
                 outputs, _ = self.run(Plan(leave=keys.__contains__, constants=constants))
                 return [_spoils(value) for value in outputs]
 
-            reached = reach(len(group))
+            enough, reached = 1, reach(1)
             if not any(reached):
-                continue
-            fewest, enough = 0, len(group)  # bisects: the first that reaches is number `enough`
-            while enough - fewest > 1:
-                middle = (fewest + enough) // 2
-                if any(found := reach(middle)):
-                    enough, reached = middle, found
-                else:
-                    fewest = middle
+                fewest, enough, reached = 1, len(group), reach(len(group))
+                if not any(reached):
+                    continue
+                while enough - fewest > 1:  # bisects: the first that reaches is number `enough`
+                    middle = (fewest + enough) // 2
+                    if any(found := reach(middle)):
+                        enough, reached = middle, found
+                    else:
+                        fewest = middle
             origin = group[enough - 1]
             if best is None or order[origin.key] < order[best[0].key]:
                 best = origin, reached
@@ -171,6 +173,7 @@ class _Run:
     def __init__(self, plan: Plan, compiled: dict[int, Any], effects: dict[Key, list[Any]]) -> None:
         self.plan, self.compiled, self.effects = plan, compiled, effects
         self.origins: list[Origin] = []
+        self.written: dict[int, Any] = {}  # held, so that no other value gets the same id
 
     def evaluate(
         self, program: ClosedJaxpr, values: Sequence[Any]
@@ -197,7 +200,7 @@ class _Run:
         place: Place,
         constants: Sequence[Value] | None = None,
     ) -> list[Value]:
-        jaxpr, held = open_body(body)
+        jaxpr, held = open_jaxpr(body)
         if constants is None:
             constants = [Value(value, value, value) for value in held]
         values: dict[Any, Value] = dict(zip(jaxpr.constvars, constants, strict=True))
@@ -208,7 +211,10 @@ class _Run:
 
         for index, equation in enumerate(jaxpr.eqns):
             here = place._replace(path=(*place.path, index))
-            outputs = self._step(equation, [read(atom) for atom in equation.invars], here)
+            given = [read(atom) for atom in equation.invars]
+            if self.plan.constants:
+                given = self._doubt_constants(equation, given, here)
+            outputs = self._step(equation, given, here)
             values |= zip(equation.outvars, outputs, strict=True)
         return [read(atom) for atom in jaxpr.outvars]
 
@@ -223,7 +229,7 @@ class _Run:
             branch = int(np.clip(int(inputs[0].true), 0, len(params["branches"]) - 1))
             inner = inner._replace(
                 path=(*inner.path, branch),
-                around=(*inner.around, f"branch {branch} of {_name(equation, place)}"),
+                around=(*inner.around, f"branch {branch} of {_name(inner)}"),
             )
             return self._evaluate(params["branches"][branch], inputs[1:], inner)
         if name in CALLS:
@@ -237,8 +243,6 @@ class _Run:
             return self._run_once(step, inputs, key)
         if self.plan.watch and place.iterations == self.plan.opened:
             self.plan.watch(step, key, [value.true for value in inputs])
-        if self.plan.constants:
-            inputs = self._doubt_constants(step, inputs, key)
         true = step.run([value.true for value in inputs])
         repaired = self._again(step, inputs, 1, 0, true)
         left = self._again(step, inputs, 2, 1, repaired)
@@ -288,13 +292,19 @@ class _Run:
             self.effects[key] = step.run([value.true for value in inputs])
         return [Value(output, output, output) for output in self.effects[key]]
 
-    def _doubt_constants(self, step: Step, inputs: list[Value], key: Key) -> list[Value]:
+    def _doubt_constants(
+        self, equation: JaxprEqn, inputs: list[Value], place: Place
+    ) -> list[Value]:
         """Takes infinities and NaN that are written in the program for origins."""
+        step = Step(equation, place.path, place.callers)
+        key: Key = (step.path, place.iterations)
         doubted: list[Value] = []
-        for atom, value in zip(step.equation.invars, inputs, strict=True):
-            if isinstance(atom, Literal) and is_floating(value.true) and not is_finite(value.true):
+        for atom, value in zip(equation.invars, inputs, strict=True):
+            written = isinstance(atom, Literal) or id(value.true) in self.written
+            if written and not is_finite(value.true) and step.is_entered:
+                self.written[id(value.true)] = value.true  # what uses it in there is to be named
+            elif written and not is_finite(value.true):
                 bad = ~np.isfinite(np.asarray(value.true))
-                place = Place(step.path, step.callers, key[1])
                 self._note(key, step, None, place, inputs, value.true, value.true, bad)
                 one = _replace(value.true, bad, 1)
                 value = Value(value.true, one, value.true if self.plan.leave(key) else one)
@@ -324,7 +334,7 @@ class _Run:
         constants, carried = scan_counts(equation)
         fixed, carry = inputs[:constants], inputs[constants : constants + carried]
         slices, length = inputs[constants + carried :], params["length"]
-        name = _name(equation, inner)
+        name = _name(inner)
         rows: list[list[Value]] = []
         for i in reversed(range(length)) if params["reverse"] else range(length):
             here = inner._replace(
@@ -350,7 +360,7 @@ class _Run:
         ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
         carry = inputs[tested + constants :]
         test = self._compile(params["cond_jaxpr"])
-        name, i = _name(equation, inner), 0
+        name, i = _name(inner), 0
         while bool(test(*[value.true for value in (*ahead, *carry)])[1][0]):
             here = inner._replace(
                 path=(*inner.path, 1),
@@ -365,7 +375,7 @@ class _Run:
         """One iteration: compiled if nothing begins in it, else operation by operation."""
         opened = self.plan.opened
         needed = opened is not None and opened[: len(place.iterations)] == place.iterations
-        if length <= SHORT_LOOP or needed or self.plan.constants or open_body(body)[0].effects:
+        if length <= SHORT_LOOP or needed or self.plan.constants or open_jaxpr(body)[0].effects:
             return self._evaluate(body, inputs, place)
         call = self._compile(body)
         error, repaired = call(*[value.repaired for value in inputs])
@@ -427,6 +437,14 @@ def is_floating(value: Any) -> bool:
 def is_finite(value: Any) -> bool:
     """Whether a value has no NaN and no infinity; what is not floating has none."""
     return not is_floating(value) or bool(np.isfinite(np.asarray(value)).all())
+
+
+def _make_unknown(outputs: list[Value]) -> Origin:
+    """The origin of an output of which nothing is known but that it is not finite."""
+    output = next(value.true for value in outputs if not is_finite(value.true))
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(output)))[0])
+    became = complex(np.asarray(output)[index].astype(np.complex128))
+    return Origin(((-1,), ()), None, None, (), (), output, index, became)
 
 
 def _spoils(value: Value) -> bool:
@@ -507,7 +525,9 @@ def _is_extended(array: Any) -> bool:
     return jnp.issubdtype(array.dtype, jax.dtypes.extended)
 
 
-def _name(equation: JaxprEqn, place: Place) -> str:
-    line = Step(equation, place.path, place.callers).line
+def _name(inner: Place) -> str:
+    """The loop or condition that a place is just inside of, for people."""
+    *callers, equation = inner.callers
+    line = Step(equation, inner.path, tuple(callers)).line
     name = equation.primitive.name
     return f"the {name} at {line}" if line else f"a {name}"

@@ -92,8 +92,9 @@ class Step:
     def place(self) -> tuple[str, int] | None:
         """The file and the line that it comes from, in full; None if they are not known."""
         # What JAX compiled for itself is traced once: its lines may be those of an earlier caller.
-        for caller in self.callers:
-            if any(is_jax_code(inner) for inner, _ in _find_bodies(caller)):
+        for depth, caller in enumerate(self.callers):
+            body, _ = _find_bodies(caller)[self.path[2 * depth + 1]]
+            if is_jax_code(body):
                 return source_place(caller)
         for equation in (self.equation, *reversed(self.callers)):
             if place := source_place(equation):
@@ -127,10 +128,20 @@ def trace(fn: Callable[..., Any], args: tuple[Any, ...]) -> Program | None:
         return fn(*jax.tree.unflatten(tree, filled))
 
     try:
-        jaxpr, shapes = jax.make_jaxpr(call, return_shape=True)(select_floats(args))
+        program, _ = trace_arrays(call, select_floats(args))
     except Exception:  # the function has been run with these numbers, so tracing is to blame
         return None
-    return Program(jaxpr, jax.tree.structure(shapes))
+    return program
+
+
+def trace_arrays(fn: Callable[[list[Any]], Any], arrays: list[Any]) -> tuple[Program, Any]:
+    """Traces a function of a list of arrays; what it raises while traced is not caught.
+
+    Returns:
+        The program, and what the function returns with shapes and dtypes in place of arrays.
+    """
+    jaxpr, shapes = jax.make_jaxpr(fn, return_shape=True)(arrays)
+    return Program(jaxpr, jax.tree.structure(shapes)), shapes
 
 
 def select_floats(args: Any) -> list[Any]:
@@ -211,7 +222,7 @@ def evaluate(program: Program, args: Any, hook: Hook, *, into_custom: bool = Tru
 
 
 def evaluate_body(body: ClosedJaxpr, inputs: Sequence[Any], hook: Hook) -> list[Any]:
-    """Runs the body of a loop or a call as ``evaluate`` runs a program; all its inputs are given."""
+    """Runs the body of a loop or a call as ``evaluate`` runs a program, on all its inputs."""
     return _evaluate(body, inputs, (), (), _Run(hook, into_custom=True))
 
 
@@ -230,7 +241,23 @@ def _evaluate(
     callers: tuple[JaxprEqn, ...],
     run: _Run,
 ) -> list[Any]:
-    inner, constants = open_body(jaxpr)
+    def compute(index: int, equation: JaxprEqn, inputs: list[Any]) -> list[Any]:
+        return _evaluate_step(Step(equation, (*path, index), callers), inputs, run)
+
+    return evaluate_equations(jaxpr, inputs, compute)
+
+
+def evaluate_equations(
+    jaxpr: Any, inputs: Sequence[Any], compute: Callable[[int, JaxprEqn, list[Any]], list[Any]]
+) -> list[Any]:
+    """Evaluates a jaxpr with its equations computed by a function; nothing is gone into.
+
+    Args:
+        jaxpr: A jaxpr, with its constants.
+        inputs: Values of its inputs.
+        compute: Gets an equation's index, the equation and its inputs; returns its outputs.
+    """
+    inner, constants = open_jaxpr(jaxpr)
     values: dict[Any, Any] = dict(zip(inner.constvars, constants, strict=True))
     values |= zip(inner.invars, inputs, strict=True)
 
@@ -238,8 +265,7 @@ def _evaluate(
         return atom.val if isinstance(atom, Literal) else values[atom]
 
     for index, equation in enumerate(inner.eqns):
-        step = Step(equation, (*path, index), callers)
-        outputs = _evaluate_step(step, [read(atom) for atom in equation.invars], run)
+        outputs = compute(index, equation, [read(atom) for atom in equation.invars])
         values |= zip(equation.outvars, outputs, strict=True)
     return [read(atom) for atom in inner.outvars]
 
@@ -271,15 +297,15 @@ def _evaluate_scan(
     params = equation.params
     constants, carried = scan_counts(equation)
     start = constants + carried
-    body, _ = open_body(params["jaxpr"])
+    body, _ = open_jaxpr(params["jaxpr"])
 
     def step(carry: list[Any], slices: list[Any]) -> tuple[list[Any], list[Any]]:
         outputs = call(params["jaxpr"], 0, [*inputs[:constants], *carry, *slices])
-        return _match(outputs[:carried], body.outvars), outputs[carried:]
+        return match_types(outputs[:carried], body.outvars), outputs[carried:]
 
     carry, stacked = jax.lax.scan(
         step,
-        _match(inputs[constants:start], body.outvars),
+        match_types(inputs[constants:start], body.outvars),
         inputs[start:],
         length=params["length"],
         reverse=params["reverse"],
@@ -291,16 +317,16 @@ def _evaluate_while(
     params: dict[str, Any], inputs: list[Any], call: Callable[..., list[Any]]
 ) -> list[Any]:
     tested, constants = params["cond_nconsts"], params["body_nconsts"]
-    body, _ = open_body(params["body_jaxpr"])
+    body, _ = open_jaxpr(params["body_jaxpr"])
     ahead, fixed = inputs[:tested], inputs[tested : tested + constants]
     return jax.lax.while_loop(
         lambda carry: call(params["cond_jaxpr"], 0, [*ahead, *carry])[0],
-        lambda carry: _match(call(params["body_jaxpr"], 1, [*fixed, *carry]), body.outvars),
-        _match(inputs[tested + constants :], body.outvars),
+        lambda carry: match_types(call(params["body_jaxpr"], 1, [*fixed, *carry]), body.outvars),
+        match_types(inputs[tested + constants :], body.outvars),
     )
 
 
-def _match(values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+def match_types(values: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
     """Gives floating values the dtype of the variables, and none of them a weak type."""
     return [
         jax.lax.convert_element_type(value, variable.aval.dtype) if _is_floating(value) else value
@@ -322,9 +348,9 @@ def _find_bodies(equation: JaxprEqn) -> list[tuple[Jaxpr, Sequence[Any]]]:
             bodies = [params[CALLS[name]]]
         case _:
             bodies = []
-    return [open_body(body) for body in bodies]
+    return [open_jaxpr(body) for body in bodies]
 
 
-def open_body(jaxpr: Any) -> tuple[Jaxpr, Sequence[Any]]:
+def open_jaxpr(jaxpr: Any) -> tuple[Jaxpr, Sequence[Any]]:
     """A jaxpr and the values of its constants, whether it holds them (a ClosedJaxpr) or not."""
     return getattr(jaxpr, "jaxpr", jaxpr), getattr(jaxpr, "consts", ())

@@ -36,13 +36,12 @@ def conclude(forced: ForcedRecord, free: FreeRecord, steps: int) -> Conclusion:
     elif near:
         kind, (first, leaves) = "difference", near
         summary = (
-            f"From one and the same state the two sides step alike at every one of {count}, but "
-            f"for what is no mistake by the verdict on it, first at step {first} in "
-            f"{_name(leaves)}."
+            f"From one and the same state no step fails, but the two sides do not step quite "
+            f"alike, first at step {first} of {steps}, in {_name(leaves)}."
         )
     else:
         kind, first, leaves = "agreement", None, []
-        summary = f"From one and the same state the two sides step alike, at every one of {count}."
+        summary = f"From one and the same state the two sides step alike, in all of {count}."
     summary += (
         f" All leaves were judged at every step; at {forced.probed} of {steps} that took probes."
     )

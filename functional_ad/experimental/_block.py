@@ -33,8 +33,9 @@ class no_grad_block:  # noqa: N801 - used like a function, as torch.no_grad is
     and its result is a constant for whatever is outside. Where the two differ:
 
     - forward mode is stopped too; in PyTorch ``no_grad`` does not apply to it;
-    - ``jnp`` hands back its argument where there is nothing to do, such as ``x.reshape(x.shape)``
-      or ``x.astype(x.dtype)``: that is ``y = x``. PyTorch makes a new tensor. If in doubt, write
+    - JAX hands back its argument where there is nothing to do, such as ``x.reshape(x.shape)``,
+      ``x[...]``, or a condition or loop that hands an input on as it is: that is ``y = x``, where
+      PyTorch may make a new tensor. If in doubt, write
       ``jax.lax.stop_gradient(x)``;
     - a value that is written to a ``jax.Ref`` is stopped as well; a ``Ref`` cannot go into a
       compiled function, a loop or a condition while it is in the block;

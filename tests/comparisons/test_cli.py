@@ -128,6 +128,7 @@ def test_targets(targets, count):
         (["run", CHEAP, "--ledger", "none.toml"], "cannot read the ledger 'none.toml': No such"),
         (["run", CHEAP, "--ledger", "broken.toml"], "broken.toml, line 2: case must be a text"),
         (["run", "folder.html"], "'folder.html' is a folder; name the Python files in it"),
+        (["run", ""], "'' is no case; leave it out to run all cases"),
         (["diff", "a.json"], "Missing argument 'B.json'"),
         (["diff", "a.json", "b.json"], "there is no file 'a.json'"),
         (["diff", "good.json", "broken.json"], "broken.json: `Report.from_dict(d)` must be"),

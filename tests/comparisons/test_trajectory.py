@@ -23,15 +23,6 @@ from comparisons._trajectory._sides import Stepped
 LR = 1e-2
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads gain nothing on models this small, and cost much on a machine that others use."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # A small regression, written twice.
 
 

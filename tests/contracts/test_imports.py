@@ -142,7 +142,11 @@ def find_third_party(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("functional_ad", []), ("functional_ad/training", ["training"]), ("comparisons", ["compare"])],
+    [
+        ("functional_ad", ["graph"]),
+        ("functional_ad/training", ["training"]),
+        ("comparisons", ["compare"]),
+    ],
 )
 def test_what_a_package_imports_is_what_it_asks_for(folder, extras):
     declared = read_requirements(*extras)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 
 import functional_ad as fad
 
@@ -115,6 +116,22 @@ def plain_weighted_accumulation(params, x):
     return jax.tree.map(lambda s: s / safe, sums)
 
 
+def tagged_loss(params, x):
+    h = checkpoint_name(jnp.tanh(x @ params["enc"]), "h")
+    return jnp.mean(jnp.tanh(h @ params["dec"]) ** 2)
+
+
+def plain_intermediates(params, x):
+    """Zeros as an argument, added to the value whose gradient is wanted."""
+
+    def fun(diff, zero):
+        h = jnp.tanh(x @ diff["enc"]) + zero
+        return jnp.mean(jnp.tanh(h @ diff["dec"]) ** 2)
+
+    value, grads = jax.value_and_grad(fun, (0, 1))(only(params, "enc", "dec"), jnp.zeros((64, 32)))
+    return value, *grads
+
+
 PAIRS = {
     "select, partition, combine": (ours_partition, plain_partition),
     "value_and_grad": (fad.value_and_grad(loss), plain_gradient("enc", "dec")),
@@ -127,6 +144,7 @@ PAIRS = {
         fad.accumulate_grads(masked_loss, COUNT, weight_fn=count),
         plain_weighted_accumulation,
     ),
+    "intermediate_grads": (fad.intermediate_grads(tagged_loss), plain_intermediates),
 }
 
 

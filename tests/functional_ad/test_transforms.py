@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import functional_ad as fad
@@ -114,6 +115,37 @@ def accumulate(params, batch):
     return fad.accumulate_grads(loss, 2, where=["enc"])(params, batch)
 
 
+def tagged_loss(params, batch, add=lambda name, value: checkpoint_name(value, name)):
+    h = add("hidden", batch["x"] * params["scale"].astype(jnp.float32))
+
+    def step(h, layer):
+        return add("layers", jnp.tanh(h @ layer["w"] + layer["b"])), None
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params["enc"])
+    h, _ = lax.scan(jax.checkpoint(step), h, stacked)
+    return jnp.mean(add("squares", jax.jit(jnp.square)(h)))
+
+
+def tagged_loss_plainly(params, batch):
+    """Zeros as arguments, added where the tags are; the layers' unrolled."""
+    shape = batch["x"].shape
+    zeros = {
+        "hidden": jnp.zeros(shape),
+        "layers": jnp.zeros((2, *shape)),
+        "squares": jnp.zeros(shape),
+    }
+
+    def fun(chosen, zeros):
+        h = batch["x"] * chosen["scale"].astype(jnp.float32) + zeros["hidden"]
+        for layer, zero in zip(chosen["enc"], zeros["layers"], strict=True):
+            h = jnp.tanh(h @ layer["w"] + layer["b"]) + zero
+        return jnp.mean(h**2 + zeros["squares"])
+
+    chosen = {"enc": params["enc"], "scale": params["scale"]}
+    value, (grads, intermediates) = jax.value_and_grad(fun, (0, 1))(chosen, zeros)
+    return value, fill_with_none(grads, params), intermediates
+
+
 CASES = {
     "select, partition, combine": (split_and_join, split_and_join_plainly),
     "value_and_grad": (
@@ -133,6 +165,10 @@ CASES = {
     "accumulate_grads": (
         accumulate,
         lambda p, b: differentiate_plainly(loss, p, b, paths=["enc"]),
+    ),
+    "intermediate_grads": (
+        lambda p, b: fad.intermediate_grads(tagged_loss)(p, b),
+        tagged_loss_plainly,
     ),
 }
 
