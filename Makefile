@@ -14,7 +14,7 @@ help: ## List these commands
 	    printf '  make %-12s %s\n' "$$name" "$$what"; done
 
 report: install ## Run every case on both frameworks, and write build/report/index.html
-	@$(python) -m comparisons run --out build/report $(ARGS)
+	@$(python) -m comparisons run --jobs 2 --out build/report $(ARGS)
 
 test: install ## Run the tests
 	@$(python) -m pytest -n 2 $(ARGS)

@@ -175,7 +175,7 @@ def explain(
     """Look a name of torch's autograd up: what stands in its place in JAX, and both run."""
     from rich.console import Console
 
-    from comparisons._explain import find_rows, lay_out_list, lay_out_row
+    from comparisons._explain import find_rows, lay_out_facts, lay_out_list, lay_out_sources
 
     rows, others = find_rows(name)
     console = Console()
@@ -183,10 +183,14 @@ def explain(
         console.print(lay_out_list(name, rows + others), soft_wrap=True, highlight=False)
         return 0
     (row,) = rows
+    console.print(lay_out_facts(row), "", soft_wrap=True, highlight=False)
     report = None
     if row.case is not None:
+        console.print(lay_out_sources(row.case, console.width), "")
         report = run_with_progress([row.case.name], [row.case], jobs=1, dtype=None, power=False)
-    console.print(lay_out_row(row, report, others, console.width), highlight=False)
+        console.print(report)
+    if others:
+        console.print(lay_out_list("", others), soft_wrap=True, highlight=False)
     return 0 if report is None or report.ok else 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.syntax import Syntax
@@ -15,7 +15,6 @@ from comparisons._case import ParityCase
 from comparisons._discovery import DiscoveryError
 from comparisons._runner import read_source
 from comparisons.cases.surface import ROWS, Row
-from comparisons.report import Report
 
 WIDTH_FOR_TWO_COLUMNS = 100  # of the console; a line of the cases has up to 56
 DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
@@ -93,36 +92,21 @@ def _find_nearest(wanted: str) -> str:
     return names[near]
 
 
-def lay_out_row(
-    row: Row, report: Report | None, others: Sequence[Row], width: int
-) -> RenderableType:
-    """A row with both sources and what the run of its case found; or with why it has none."""
-    return Group(*_lay_out_parts(row, report, others, width))
-
-
-def _lay_out_parts(
-    row: Row, report: Report | None, others: Sequence[Row], width: int
-) -> Iterator[RenderableType]:
-    pairs = Table.grid(padding=(0, 2))
-    pairs.add_column(no_wrap=True)
-    pairs.add_column(overflow="fold")
-    pairs.add_row("PyTorch", Text(row.name, style="bold"))
-    if row.also:
-        pairs.add_row("also", Text(", ".join(row.also)))
-    pairs.add_row("JAX", Text(row.jax or "nothing stands in its place", style="bold"))
-    pairs.add_row("change" if row.jax else "reason", Text(row.change))
-    pairs.add_row("see", Text(row.docs))
-    if row.case is not None:
-        pairs.add_row("case", Text(row.case.name))
-    yield pairs
-    yield ""
-    if row.case is not None and report is not None:
-        yield lay_out_sources(row.case, width)
-        yield ""
-        yield report
-    if others:
-        yield ""
-        yield lay_out_list("", others)
+def lay_out_facts(row: Row) -> RenderableType:
+    """What the row says, a line each; print it with ``soft_wrap``, so that its address holds."""
+    facts = {
+        "PyTorch": row.name,
+        "also": ", ".join(row.also),
+        "JAX": row.jax or "nothing stands in its place",
+        "change" if row.jax else "reason": row.change,
+        "see": row.docs,
+        "case": row.case.name if row.case is not None else "",
+    }
+    return Text("\n").join(
+        Text.assemble(f"{label:8} ", (text, "bold" if label in ("PyTorch", "JAX") else ""))
+        for label, text in facts.items()
+        if text
+    )
 
 
 def lay_out_sources(case: ParityCase, width: int) -> RenderableType:

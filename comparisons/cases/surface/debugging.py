@@ -250,7 +250,6 @@ ROWS = (
         gradient_torch,
         gradient_jax,
         inputs=(np.array([0.5, -1.5, 2.0, 2.25]),),
-        orders=("value", "vjp"),
     ),
     Row(
         "torch.autograd.detect_anomaly",

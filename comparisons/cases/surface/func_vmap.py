@@ -129,7 +129,6 @@ ROWS = (
         functional_call_torch,
         functional_call_jax,
         inputs=(FIRST, ROWS_OF_X),
-        orders=("value", "vjp"),
     ),
     Row(
         "torch.func.stack_module_state",
