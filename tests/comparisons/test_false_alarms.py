@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from torch.nn import functional
 
 from comparisons import Verdict, compare
@@ -81,6 +82,48 @@ def test_a_transformer_block_whose_true_gradients_are_zero(seed):
     verdicts = {f"{leaf.quantity}:{leaf.path}": leaf.verdict for leaf in report.cases[0].leaves}
     assert verdicts[f"vjp:{KEY_BIAS}"] is Verdict.NO_SIGNAL
     assert verdicts["value:"] in (Verdict.AGREES, Verdict.IDENTICAL)
+
+
+def make_rows(seed):
+    return np.random.default_rng(seed).normal(size=(8, 8)) * 5.0
+
+
+def sum_of_softmax(x):
+    return jnp.sum(jax.nn.softmax(x, -1))
+
+
+def sum_of_softmax_torch(x):
+    return torch.softmax(x, -1).sum()
+
+
+def test_rows_of_a_zero_gradient_that_are_exact_by_luck():
+    """PyTorch's rows that add up to 1 have a gradient of 0, the others one of rounding's size."""
+    inputs = (make_rows(310989),)
+    case = ParityCase(
+        name="softmax",
+        title="",
+        jax=sum_of_softmax,
+        torch=sum_of_softmax_torch,
+        inputs=inputs,
+        orders=("value", "vjp"),
+    )
+    trial = Trial(case, "float32")
+    theirs, ours = (runs[0]["vjp"]["0"] for runs in (trial.torch_runs, trial.jax_runs))
+    exact = ~theirs.any(axis=1)
+    assert exact.any()
+    assert not exact.all()
+    assert ours[exact].any(), "or the test would show nothing"
+
+    report = compare(sum_of_softmax, sum_of_softmax_torch, inputs)
+    assert [leaf.verdict for leaf in report.cases[0].leaves if leaf.quantity == "vjp"] == [
+        Verdict.NO_SIGNAL
+    ]
+
+    def wrong_at_float32(x):
+        return sum_of_softmax(x) + (1e-3 * jnp.sum(x) if x.dtype == jnp.float32 else 0)
+
+    off = compare(wrong_at_float32, sum_of_softmax_torch, inputs, orders=("vjp",))
+    assert off.verdict is Verdict.MISMATCH
 
 
 def test_a_gradient_that_is_not_zero_is_no_rounding():
