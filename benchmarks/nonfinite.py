@@ -159,12 +159,13 @@ def _run_debug_nans(fun: Callable, args: tuple) -> str:
 def _run_detect_anomaly(fun: Callable, args: list) -> str:
     import torch
 
-    with warnings.catch_warnings(record=True) as caught, torch.autograd.detect_anomaly():
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            output = fun(*args)
-            if output.requires_grad:
-                output.sum().backward()
+            with torch.autograd.detect_anomaly():
+                output = fun(*args)
+                if output.requires_grad:
+                    output.sum().backward()
         except RuntimeError as error:
             warned = [str(w.message) for w in caught]
             return "".join([*traceback.format_exception(error), *warned])

@@ -13,8 +13,8 @@ NAMES = sum(len(row.names) for row in ROWS)
 HEAD = f"""# The map: torch.autograd in JAX
 
 Every name of PyTorch's autograd, in the order of its documentation, with what stands in its place.
-{len(ROWS)} rows hold {NAMES} names. {len(CASES)} of the rows have an expression, and a case
-in which both sides run on the same numbers and agree; the tests run them all. The others say why
+{len(ROWS)} rows hold {NAMES} names. {len(CASES)} of the rows have an expression, and a case in
+which both sides run on the same numbers and agree; the tests run them all. The others say why
 nothing is needed.
 
     python -m comparisons explain torch.autograd.grad    # a row: both sources, and the verdict

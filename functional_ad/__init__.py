@@ -19,7 +19,9 @@ from functional_ad._errors import PrimitiveError as PrimitiveError
 from functional_ad._errors import SelectionError as SelectionError
 from functional_ad._gradients import value_and_grad as value_and_grad
 from functional_ad._gradients import vjp as vjp
+from functional_ad._graph import Edge as Edge
 from functional_ad._graph import Graph as Graph
+from functional_ad._graph import Node as Node
 from functional_ad._graph import graph as graph
 from functional_ad._hooks import grad_hook as grad_hook
 from functional_ad._hooks import scale_grad as scale_grad
@@ -28,8 +30,6 @@ from functional_ad._leaves import combine as combine
 from functional_ad._leaves import partition as partition
 from functional_ad._leaves import select as select
 from functional_ad._loss_scaling import LossScale as LossScale
-from functional_ad._nodes import Edge as Edge
-from functional_ad._nodes import Node as Node
 from functional_ad._nonfinite import NonFinite as NonFinite
 from functional_ad._nonfinite import Range as Range
 from functional_ad._nonfinite import first_nonfinite as first_nonfinite

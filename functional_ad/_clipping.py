@@ -78,7 +78,8 @@ def clip_by_norm(
     dtype = jnp.result_type(jnp.float32, *norms)
     norm = _compute_norm(jnp.stack([n.astype(dtype) for n in norms]), power) if norms else _zero()
     is_finite = jnp.isfinite(norm)
-    factor = jnp.minimum(jnp.asarray(max_norm).astype(dtype) / (norm + 1e-6), 1.0)
+    # Not max_norm / (...): PyTorch divides a number by a tensor so, which rounds twice.
+    factor = jnp.minimum((1 / (norm + 1e-6)) * jnp.asarray(max_norm).astype(dtype), 1.0)
     for i in places:
         leaf = jnp.asarray(leaves[i])
         wide = _widen(leaf)

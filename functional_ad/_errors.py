@@ -176,6 +176,9 @@ class MissingExtraError(FunctionalADError, ImportError):
 class GradModeError(FunctionalADError, RuntimeError):
     """A gradient was asked for while ``set_grad_enabled(False)`` is in effect.
 
+    Also where ``experimental.no_grad_block`` cannot switch gradients off: it is left out of order, or
+    held open by something that waits, or JAX is not known to it.
+
     PyTorch's "element 0 of tensors does not require grad and does not have a grad_fn".
 
     Example:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.custom_derivatives import SymbolicZero
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jaxtyping import PyTree
 
@@ -29,11 +30,12 @@ def grad_hook(x: PyTree, fn: Callable[[PyTree], PyTree]) -> PyTree:
 
     ``fn`` is traced when ``grad_hook`` is called, so its shapes are checked there even if no
     gradient is ever taken. It may use any values at hand, traced ones too, but not look at numbers
-    from Python: print with ``jax.debug.print``. Under ``jax.vmap`` it gets one example's gradient.
+    from Python: print with ``jax.debug.print``. Under ``jax.vmap`` it gets one example's gradient,
+    or, of an ``x`` that all examples share, the sum of theirs.
 
     Reverse mode works with any ``fn``. Forward mode (``jax.jvp``, and so ``jax.hessian``) needs one
-    that is linear: sums, products with constants, masks, matrix products, and what only moves
-    numbers about. The tangent then goes through its transpose.
+    that is linear and prints nothing: sums, products with constants, masks, matrix products, and
+    what only moves numbers about. The tangent then goes through its transpose.
 
     Args:
         x: A pytree with at least one floating-point or complex leaf.
@@ -134,12 +136,13 @@ def _scale(x: Any, scale: Any) -> Any:
 def _scale_tangent(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     # Called anew for the value, so that a derivative of this derivative is scaled, too.
     (x, scale), (tangent, _) = primals, tangents
-    return _scale(x, scale), tangent * jnp.asarray(scale).astype(tangent.dtype)
+    return _scale(x, scale), tangent * jnp.asarray(scale).astype(jax.typeof(tangent).dtype)
 
 
 def _attach(program: ClosedJaxpr, floats: list[Any]) -> list[Any]:
     """The values, with a derivative rule that takes cotangents through the program."""
-    linear = is_linear(program)
+    # What is printed on the way back would not be by a transpose.
+    linear = is_linear(program) and not program.jaxpr.effects
 
     def pull(constants: list[Any], cotangents: list[Any]) -> list[Any]:
         return list(jaxpr_as_fun(ClosedJaxpr(program.jaxpr, constants))(*cotangents))
@@ -150,16 +153,22 @@ def _attach(program: ClosedJaxpr, floats: list[Any]) -> list[Any]:
         del constants
         return floats
 
-    @attached.defjvp
-    def _(primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:  # pyright: ignore[reportUnusedFunction]
+    def push(primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
         (floats, constants), (pushed, _) = primals, tangents
+        value = attached(floats, constants)
+        if all(isinstance(tangent, SymbolicZero) for tangent in pushed):
+            return value, [jnp.zeros_like(x) for x in floats]  # a derivative for a constant only
+        pushed = [
+            jnp.zeros_like(x) if isinstance(tangent, SymbolicZero) else tangent
+            for x, tangent in zip(floats, pushed, strict=True)
+        ]
         if linear:
-            transpose = jax.linear_transpose(lambda cts: pull(constants, cts), floats)
-            (pushed,) = transpose(pushed)
+            (pushed,) = jax.linear_transpose(lambda cts: pull(constants, cts), floats)(pushed)
         else:
             pushed = pull_only(pull, constants, pushed, _refuse_forward)
-        return attached(floats, constants), pushed
+        return value, pushed
 
+    attached.defjvp(push, symbolic_zeros=True)
     return attached(floats, list(program.consts))
 
 

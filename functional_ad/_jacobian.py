@@ -20,6 +20,7 @@ from functional_ad._errors import ArgumentError, OutputError, explain
 from functional_ad._gradients import describe_output, split_aux
 from functional_ad._leaves import combine, partition, select_for
 from functional_ad._mesh import make_zero
+from functional_ad._products import multiply_fast
 from functional_ad._program import trace, walk
 
 Mode = Literal["auto", "rev", "fwd"]
@@ -154,22 +155,24 @@ def _apply_to_basis(
     def apply_to_unit(index: Any) -> list[Any]:
         return linear([_make_unit(kind, index - start) for kind, start, _ in _cut(kinds)])
 
-    def compute_part(start: Any, size: int) -> list[Any]:
+    steps = 1 if chunk is None else -(-count // chunk)
+    size = -(-count // max(steps, 1))
+
+    def compute_part(start: Any) -> list[Any]:
         return jax.vmap(apply_to_unit, out_axes=axis)(start + jnp.arange(size, dtype=jnp.int32))
 
-    if chunk is None or chunk >= count:
-        return compute_part(0, count)
-    steps = -(-count // chunk)
-    size = -(-count // steps)
+    if steps <= 1:
+        return compute_part(jnp.int32(0))
+    compute_part = multiply_fast(compute_part)
 
     def add_part(step: Any, results: list[Any]) -> list[Any]:
         start = jnp.minimum(step * size, count - size)
         return [
             lax.dynamic_update_slice_in_dim(result, part, start, axis % result.ndim)
-            for result, part in zip(results, compute_part(start, size), strict=True)
+            for result, part in zip(results, compute_part(start), strict=True)
         ]
 
-    parts = jax.eval_shape(lambda: compute_part(jnp.int32(0), size))
+    parts = jax.eval_shape(compute_part, jnp.int32(0))
     return lax.fori_loop(0, steps, add_part, [_make_result(part, count, axis) for part in parts])
 
 

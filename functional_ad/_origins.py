@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.experimental import checkify
 from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from functional_ad._compat import scan_counts
@@ -397,6 +396,7 @@ class _Run:
     def _compile(self, body: Any) -> Any:
         """The body, compiled, with an error if something begins to be not finite in it."""
         if id(body) not in self.compiled:
+            from jax.experimental import checkify  # slow to import, and used here only
 
             def check(step: Step, inputs: list[Any]) -> list[Any]:
                 outputs = step.run(inputs)

@@ -55,7 +55,7 @@ class Step:
     Attributes:
         equation: The equation.
         path: Its position: index in the program, or for one inside another equation that one's
-            path, which of its functions, and the index there.
+            path, which of its functions, and the index there. May be empty if nobody asks for it.
         callers: The equations that it is inside of, outermost first.
     """
 
@@ -93,8 +93,9 @@ class Step:
         """The file and the line that it comes from, in full; None if they are not known."""
         # What JAX compiled for itself is traced once: its lines may be those of an earlier caller.
         for depth, caller in enumerate(self.callers):
-            body, _ = _find_bodies(caller)[self.path[2 * depth + 1]]
-            if is_jax_code(body):
+            taken = self.path[2 * depth + 1 : 2 * depth + 2]  # nothing, if the path is not told
+            bodies = enumerate(_find_bodies(caller))
+            if any(is_jax_code(body) for i, (body, _) in bodies if not taken or i == taken[0]):
                 return source_place(caller)
         for equation in (self.equation, *reversed(self.callers)):
             if place := source_place(equation):

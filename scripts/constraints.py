@@ -38,7 +38,7 @@ def resolve() -> dict[str, str]:
                 *("--dry-run", "--ignore-installed", "--report", str(report)),
                 *(f"{name}=={version}" for name, version in HELD.items()),
                 "hatchling",
-                f"{ROOT}[training,compare,test,dev]",
+                f"{ROOT}[graph,training,compare,test,dev]",
             ],
             check=True,
         )

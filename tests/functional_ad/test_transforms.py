@@ -9,6 +9,7 @@ from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import functional_ad as fad
+from functional_ad.experimental import no_grad_block
 
 BATCH = 16
 
@@ -94,6 +95,12 @@ def bootstrap(params, batch, targets=targets):
     return jnp.mean((forward(params, batch) - targets(params, batch)["h"] - 1.0) ** 2)
 
 
+def bootstrap_in_block(params, batch):
+    with no_grad_block():
+        h = forward(params, batch)
+    return jnp.mean((forward(params, batch) - h - 1.0) ** 2)
+
+
 def bootstrap_plainly(params, batch):
     return bootstrap(params, batch, lambda p, b: lax.stop_gradient({"h": forward(p, b)}))
 
@@ -159,6 +166,10 @@ CASES = {
     "vjp": (pull_back, pull_back_plainly),
     "no_grad": (
         lambda p, b: fad.value_and_grad(bootstrap)(p, b),
+        lambda p, b: differentiate_plainly(bootstrap_plainly, p, b),
+    ),
+    "no_grad_block": (
+        lambda p, b: fad.value_and_grad(bootstrap_in_block)(p, b),
         lambda p, b: differentiate_plainly(bootstrap_plainly, p, b),
     ),
     "set_grad_enabled": (switch, switch_plainly),

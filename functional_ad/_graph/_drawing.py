@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from functional_ad._nodes import Edge, Node
+from functional_ad._graph._nodes import Edge, Node
 
 _HEADER = ("node", "from", "type", "leaf", "requires_grad", "on path", "line")
 _WIDEST = 44

@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Sequence
 from html import escape
 
-from functional_ad._drawing import classify, shorten, write_types
-from functional_ad._layout import Point, lay_out
-from functional_ad._nodes import Edge, Node
+from functional_ad._graph._drawing import classify, shorten, write_types
+from functional_ad._graph._layout import Point, lay_out
+from functional_ad._graph._nodes import Edge, Node
 
 _HEIGHT, _GAP, _RISE = 40, 32, 92  # of a box, between boxes, from layer to layer
 _FOLDED = 23  # what a box with leaves in it is higher

@@ -11,9 +11,9 @@ from typing import Any
 from jax.extend.core import Literal
 
 from functional_ad import _tree
-from functional_ad._blocks import Block, Item, Scope, find_ends, is_region, name_constant
 from functional_ad._compat import function_name
 from functional_ad._flow import reach_inputs, read
+from functional_ad._graph._blocks import Block, Item, Scope, find_ends, is_region, name_constant
 from functional_ad._program import Step
 from functional_ad._regions import list_bodies
 

@@ -12,12 +12,20 @@ import jax
 from jax.extend.core import ClosedJaxpr, Literal
 from jaxtyping import PyTree
 
-from functional_ad import _drawing, _svg, _tree
-from functional_ad._blocks import Block, Scope, make_block, name_constant, open_body, open_scope
+from functional_ad import _tree
 from functional_ad._errors import SelectionError, explain
-from functional_ad._layout import can_lay_out
+from functional_ad._graph import _drawing, _svg
+from functional_ad._graph._blocks import (
+    Block,
+    Scope,
+    make_block,
+    name_constant,
+    open_body,
+    open_scope,
+)
+from functional_ad._graph._layout import can_lay_out
+from functional_ad._graph._nodes import Edge, Node, Picture, describe, draw
 from functional_ad._leaves import Where, select_for
-from functional_ad._nodes import Edge, Node, Picture, describe, draw
 from functional_ad._program import trace_arrays
 from functional_ad._regions import list_bodies
 
