@@ -95,7 +95,8 @@ class _Worker:
         self.process: BaseProcess = context.Process(
             target=_serve, args=(other, targets, str(output), dtype, power, jobs)
         )
-        folders = {str(Path(target).resolve().parent) for target in targets}
+        files = (Path(target) for target in targets if target.endswith(".py"))
+        folders = {str(file.resolve().parent) for file in files}
         with _interrupt_ignored(), _path_without(folders):
             self.process.start()
         other.close()  # so that the connection ends with the process

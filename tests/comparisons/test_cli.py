@@ -417,6 +417,14 @@ def test_as_a_program():
     assert done.stderr.count("\n") == 1
 
 
+def test_names_of_cases_are_no_files_to_the_workers():
+    """As a path, a name without a slash would be a file of the folder that holds the package."""
+    root = Path(__file__).parents[2]
+    done = run_module("run", "tut*scalar*", "--jobs", "2", "--no-power", cwd=root)
+    assert done.returncode == 0, done.stderr
+    assert "All 2 cases agree." in done.stdout
+
+
 def test_a_missing_package_is_one_line():
     """Blocked at import, as if the extra `compare` had not been installed."""
     script = (
