@@ -2,8 +2,9 @@
 
 import sys
 
-from benchmarks import accumulation, measure, worked_case
+from benchmarks import accumulation, measure, second_order, worked_case
 from benchmarks.verdict.__main__ import main as score_verdict
 
 if __name__ == "__main__":
-    sys.exit(max([worked_case.main(), accumulation.main(), measure.main(), score_verdict()]))
+    mains = [worked_case.main, accumulation.main, second_order.main, measure.main, score_verdict]
+    sys.exit(max([main() for main in mains]))
