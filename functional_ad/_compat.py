@@ -79,46 +79,51 @@ def pull_only(
 ) -> list[Any]:
     """Tangents of which only the way back is known: ``pull(constants, cotangents)``.
 
-    A primitive of its own, since ``jax.custom_vjp``, which is this too, has a text of its own for
-    forward mode, and ``jax.custom_derivatives.linear_call`` cannot be batched. ``pull`` gives a
-    cotangent for each tangent, of its shape and dtype. What computes the tangents themselves calls
-    ``refuse``. Uses ``jax.interpreters``, which JAX documents but counts as internal. Checked on
-    JAX 0.10.2 and 0.12.0. Public way: ``linear_call``, as soon as it can be batched.
+    ``pull`` gives a cotangent for each tangent, of its shape and dtype; what computes the tangents
+    themselves calls ``refuse``. ``jax.custom_vjp`` is this too, but its error in forward mode does
+    not say whose it is, and ``jax.custom_derivatives.linear_call`` cannot be batched.
+
+    Uses ``jax.interpreters``, which JAX documents but counts as internal.
+    Checked on JAX 0.10.2 and 0.12.0. Public way: ``linear_call``, as soon as it can be batched.
     """
     count = len(constants)
     return _pull_only.bind(*constants, *tangents, pull=pull, refuse=refuse, count=count)
 
 
-_pull_only = Primitive("pull_only")
-_pull_only.multiple_results = True
+def _make_pull_only() -> Primitive:
+    """Makes the primitive of ``pull_only``, with the rules for going back and for batches.
+
+    Checked on JAX 0.10.2 and 0.12.0. Public way: as for ``pull_only``.
+    """
+    primitive = Primitive("pull_only")
+    primitive.multiple_results = True
+
+    def fail(*_: Any, refuse: Callable[[], NoReturn], **__: Any) -> NoReturn:
+        refuse()
+
+    def transpose(cts: Any, *args: Any, pull: Any, refuse: Any, count: int) -> list[Any]:
+        del refuse
+        pulled = pull(list(args[:count]), [ad.instantiate_zeros(ct) for ct in cts])
+        return [*[None] * count, *pulled]
+
+    def batch(args: Any, axes: Any, *, pull: Any, refuse: Any, count: int) -> tuple[Any, Any]:
+        size = next(x.shape[a] for x, a in zip(args, axes, strict=True) if a is not None)
+        tangents = [
+            batching.bdim_at_front(x, axis, size)
+            for x, axis in zip(args[count:], axes[count:], strict=True)
+        ]
+        batched = jax.vmap(pull, in_axes=(list(axes[:count]), 0), axis_size=size)
+        return pull_only(batched, args[:count], tangents, refuse), [0] * len(tangents)
+
+    primitive.def_impl(fail)
+    primitive.def_abstract_eval(lambda *avals, count, **_: list(avals[count:]))
+    mlir.register_lowering(primitive, fail)
+    ad.primitive_transposes[primitive] = transpose
+    batching.primitive_batchers[primitive] = batch
+    return primitive
 
 
-def _refuse(*_: Any, refuse: Callable[[], NoReturn], **__: Any) -> NoReturn:
-    refuse()
-
-
-def _transpose(cts: Any, *args: Any, pull: Any, refuse: Any, count: int) -> list[Any]:
-    del refuse
-    pulled = pull(list(args[:count]), [ad.instantiate_zeros(ct) for ct in cts])
-    return [*[None] * count, *pulled]
-
-
-def _batch(args: Any, axes: Any, *, pull: Any, refuse: Any, count: int) -> tuple[Any, Any]:
-    size = next(x.shape[a] for x, a in zip(args, axes, strict=True) if a is not None)
-    constants, tangents = args[:count], args[count:]
-    tangents = [
-        batching.bdim_at_front(x, axis, size)
-        for x, axis in zip(tangents, axes[count:], strict=True)
-    ]
-    batched = jax.vmap(pull, in_axes=(list(axes[:count]), 0), axis_size=size)
-    return pull_only(batched, constants, tangents, refuse), [0] * len(tangents)
-
-
-_pull_only.def_impl(_refuse)
-_pull_only.def_abstract_eval(lambda *avals, count, **_: list(avals[count:]))
-mlir.register_lowering(_pull_only, _refuse)
-ad.primitive_transposes[_pull_only] = _transpose
-batching.primitive_batchers[_pull_only] = _batch
+_pull_only = _make_pull_only()
 
 
 def function_name(jaxpr: Jaxpr) -> str:

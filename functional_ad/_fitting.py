@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -10,69 +10,68 @@ import numpy as np
 from jaxtyping import PyTree
 
 from functional_ad import _tree
-from functional_ad._errors import FunctionalADError, explain
 
 
-def take_fitting(
-    tree: PyTree,
-    given: PyTree,
-    *,
-    argument: str,
-    whole: str,
-    name: str,
-    error: type[FunctionalADError],
-) -> list[Any]:
-    """The leaves of ``given`` at the floating-point leaves of ``tree``, as arrays, in order.
+class Misfit(TypedDict):
+    """Why a tree does not fit: the arguments of ``explain``."""
+
+    rule: str
+    expected: str
+    got: str | list[str]
+    fix: str
+
+
+def find_misfit(
+    tree: PyTree, given: PyTree, *, argument: str, whole: str, name: str
+) -> Misfit | None:
+    """Why a tree does not fit another, as an error says it; None if it does.
 
     Args:
         tree: What is to be fitted.
         given: A tree like it: an array of the same shape and dtype at each floating-point or
             complex leaf, None at the others. A Python number fits a scalar.
-        argument: What was given, as the subject of an error's first sentence.
-        whole: What ``tree`` is, for an error text.
+        argument: What was given, as the subject of the error's first sentence.
+        whole: What ``tree`` is, for the error.
         name: What a leaf of it is called there.
-        error: The exception to raise.
-
-    Returns:
-        The leaves, each with the dtype of the one that it fits.
-
-    Raises:
-        FunctionalADError: The ``error`` asked for, if ``given`` does not fit.
     """
     expected = jax.tree.structure(tree, is_leaf=_tree.is_none)
     got = jax.tree.structure(given, is_leaf=_tree.is_none)
     if expected != got:
-        raise error(
-            explain(
-                f"{argument} must have the tree of {whole}.",
-                expected=str(expected),
-                got=str(got),
-                fix=f"Build it with `jax.tree.map` over the {name}, with None at leaves that are "
-                "not floating-point.",
-            )
+        return Misfit(
+            rule=f"{argument} must have the tree of {whole}.",
+            expected=str(expected),
+            got=str(got),
+            fix=f"Build it with `jax.tree.map` over the {name}, with None at leaves that are not "
+            "floating-point.",
         )
     leaves = jax.tree.leaves(given, is_leaf=_tree.is_none)
-    pairs = list(zip(_tree.flatten_paths(tree, _tree.is_none), leaves, strict=True))
     wrong = [
         (
             _tree.name_leaf(path, leaf if _tree.is_differentiable(leaf) else None),
             _tree.name_leaf(path, value),
         )
-        for (path, leaf), value in pairs
+        for (path, leaf), value in zip(
+            _tree.flatten_paths(tree, _tree.is_none), leaves, strict=True
+        )
         if not _fits(leaf, value)
     ]
-    if wrong:
-        raise error(
-            explain(
-                f"{argument} must have the shape and dtype of the {name}.",
-                expected=", ".join(expected for expected, _ in wrong[:8]),
-                got=[got for _, got in wrong],
-                fix=f"Build it with `jnp.ones_like({name})`, or cast it with `.astype`.",
-            )
-        )
+    if not wrong:
+        return None
+    return Misfit(
+        rule=f"{argument} must have the shape and dtype of the {name}.",
+        expected=", ".join(expected for expected, _ in wrong[:8]),
+        got=[got for _, got in wrong],
+        fix=f"Build it with `jnp.ones_like({name})`, or cast it with `.astype`.",
+    )
+
+
+def take_floats(tree: PyTree, given: PyTree) -> list[Any]:
+    """The leaves of a tree that fits, where the other has floating-point ones, in their dtypes."""
+    leaves = jax.tree.leaves(tree, is_leaf=_tree.is_none)
+    values = jax.tree.leaves(given, is_leaf=_tree.is_none)
     return [
         jnp.asarray(value, jax.typeof(leaf).dtype)
-        for (_, leaf), value in pairs
+        for leaf, value in zip(leaves, values, strict=True)
         if _tree.is_differentiable(leaf)
     ]
 

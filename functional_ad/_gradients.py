@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from functional_ad import _tree
 from functional_ad._control import require_grad_enabled
 from functional_ad._errors import ArgumentError, CotangentError, OutputError, explain
-from functional_ad._fitting import take_fitting
+from functional_ad._fitting import find_misfit, take_floats
 from functional_ad._leaves import Where, combine, partition, select_for
 
 
@@ -237,14 +237,11 @@ def _check_cotangent(output: PyTree, cotangent: PyTree) -> list[Any]:
         )
     if cotangent is None:
         return [_default_cotangent(output, floats)]
-    return take_fitting(
-        output,
-        cotangent,
-        argument="`functional_ad.vjp(cotangent=...)`",
-        whole="`fun(*primals)`",
-        name="output",
-        error=CotangentError,
-    )
+    argument = "`functional_ad.vjp(cotangent=...)`"
+    whole = "`fun(*primals)`"
+    if misfit := find_misfit(output, cotangent, argument=argument, whole=whole, name="output"):
+        raise CotangentError(explain(**misfit))
+    return take_floats(output, cotangent)
 
 
 def _default_cotangent(output: PyTree, floats: list[tuple[str, Any]]) -> Any:

@@ -15,7 +15,7 @@ from jaxtyping import PyTree
 from functional_ad import _tree
 from functional_ad._compat import pull_only
 from functional_ad._errors import ArgumentError, CotangentError, PrimitiveError, explain
-from functional_ad._fitting import take_fitting
+from functional_ad._fitting import find_misfit, take_floats
 from functional_ad._linearity import is_linear
 
 
@@ -77,14 +77,16 @@ def grad_hook(x: PyTree, fn: Callable[[PyTree], PyTree]) -> PyTree:
                     fix="Return the cotangent at the end of `fn`, changed or not.",
                 )
             )
-        return take_fitting(
+        misfit = find_misfit(
             x,
             returned,
             argument="What `functional_ad.grad_hook(fn=...)` returns",
             whole="the cotangent that it gets",
             name="cotangent",
-            error=CotangentError,
         )
+        if misfit:
+            raise CotangentError(explain(**misfit))
+        return take_floats(x, returned)
 
     program = jax.make_jaxpr(call)(floats)
     filled = dict(zip(places, _attach(program, floats), strict=True))

@@ -163,16 +163,16 @@ def _apply_to_basis(
 
     if steps <= 1:
         return compute_part(jnp.int32(0))
-    compute_part = multiply_fast(compute_part)
+    compute_fast = multiply_fast(compute_part)
 
     def add_part(step: Any, results: list[Any]) -> list[Any]:
         start = jnp.minimum(step * size, count - size)
         return [
             lax.dynamic_update_slice_in_dim(result, part, start, axis % result.ndim)
-            for result, part in zip(results, compute_part(start), strict=True)
+            for result, part in zip(results, compute_fast(start), strict=True)
         ]
 
-    parts = jax.eval_shape(compute_part, jnp.int32(0))
+    parts = jax.eval_shape(compute_fast, jnp.int32(0))
     return lax.fori_loop(0, steps, add_part, [_make_result(part, count, axis) for part in parts])
 
 

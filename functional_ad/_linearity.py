@@ -87,14 +87,15 @@ def _classify_outputs(equation: JaxprEqn, operands: list[_Kind]) -> list[_Kind]:
 def _classify_output(name: str, operands: list[_Kind]) -> _Kind:
     if name in _JOINTLY:
         return _join(operands)
+    if name == "select_n" and operands[0] <= _Kind.CONSTANT:
+        return _join(operands[1:])
+    factors = operands if name in _IN_ONE else operands[:1] if name in _IN_FIRST else []
+    if _Kind.ZERO in factors:
+        return _Kind.ZERO
     varying = [place for place, kind in enumerate(operands) if kind > _Kind.CONSTANT]
     if not varying:
         return _Kind.CONSTANT
-    if name == "select_n" and 0 not in varying:
-        return _join(operands[1:])
-    if (name in _IN_ONE and len(varying) == 1) or (name in _IN_FIRST and varying == [0]):
-        return operands[varying[0]]
-    return _Kind.OTHER
+    return operands[varying[0]] if len(varying) == 1 and varying[0] < len(factors) else _Kind.OTHER
 
 
 def _join(operands: list[_Kind]) -> _Kind:

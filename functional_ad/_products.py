@@ -86,7 +86,8 @@ def _is_rows(equation: JaxprEqn) -> bool:
     """Whether it is a product of two matrices, of which the first is the smaller."""
     params = equation.params
     _, batch = params["dimension_numbers"]
-    rows, matrix = (atom.aval for atom in equation.invars)
+    avals: list[Any] = [atom.aval for atom in equation.invars]
+    rows, matrix = avals
     return (
         (rows.ndim, matrix.ndim) == (2, 2)
         and len(params["dimension_numbers"][0][0]) == 1

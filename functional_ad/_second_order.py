@@ -10,7 +10,7 @@ from jaxtyping import PyTree
 
 from functional_ad._control import require_grad_enabled
 from functional_ad._errors import ArgumentError, explain
-from functional_ad._fitting import take_fitting
+from functional_ad._fitting import find_misfit, take_floats
 from functional_ad._gradients import check_loss
 from functional_ad._jacobian import Mode, make_jacobian, split_floats
 from functional_ad._leaves import combine, partition, select_for
@@ -249,12 +249,13 @@ def _check_tuples(primals: object, tangents: object) -> None:
 
 def _take_tangents(name: str, primals: PyTree, tangents: PyTree, diff: PyTree) -> PyTree:
     """The tangents in the tree of ``diff``, the leaves of the primals that have one."""
-    leaves = take_fitting(
+    misfit = find_misfit(
         primals,
         tangents,
         argument=f"`functional_ad.{name}(tangents)`",
         whole="the primals" if name == "hvp" else "`params`",
         name="primal",
-        error=ArgumentError,
     )
-    return jax.tree.unflatten(jax.tree.structure(diff), leaves)
+    if misfit:
+        raise ArgumentError(explain(**misfit))
+    return jax.tree.unflatten(jax.tree.structure(diff), take_floats(primals, tangents))

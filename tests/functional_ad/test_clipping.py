@@ -175,6 +175,14 @@ def test_other_norms_are_torchs_but_for_the_order_of_sums(leaves, max_norm, norm
         assert ulps(ours, theirs) <= 8
 
 
+def test_the_factor_is_torchs_under_jit():
+    """A number divided by a tensor is its reciprocal, multiplied: 41 comes back a bit smaller."""
+    leaf = np.float32([41.0])
+    norm, (theirs,) = clip_by_torch([leaf], 41.0, math.inf)
+    ours = jax.jit(lambda g: fad.clip_by_norm(g, 41.0, norm_type=math.inf))(leaf)
+    assert float(theirs[0]) == float(ours.grads[0]) < 41.0 == float(norm)
+
+
 def test_the_comparison_with_torch_notices_a_missing_epsilon():
     """optax's factor, max_norm / norm, is another by some ULP: the tests above would fail on it."""
     leaf = np.float32([0.75, -0.5])

@@ -132,6 +132,54 @@ def plain_intermediates(params, x):
     return value, *grads
 
 
+def ours_hvp(params, x):
+    vector = {"enc": params["enc"], "dec": params["dec"], "step": None}
+    return fad.hvp(lambda p: loss(p, x), (params,), (vector,))
+
+
+def plain_hvp(params, x):
+    diff = only(params, "enc", "dec")
+    return jax.jvp(jax.grad(lambda d: loss({**params, **d}, x)), (diff,), (diff,))
+
+
+def ours_ggnvp(params, x):
+    vector = {"enc": params["enc"], "dec": params["dec"], "step": None}
+    return fad.ggnvp(lambda p: forward(p, x), lambda z: jnp.mean(z**2), params, vector)
+
+
+def plain_ggnvp(params, x):
+    diff = only(params, "enc", "dec")
+    model = lambda d: forward({**params, **d}, x)  # noqa: E731
+    z, pullback = jax.vjp(model, diff)
+    _, pushed = jax.jvp(model, (diff,), (diff,))
+    return pullback(jax.jvp(jax.grad(lambda z: jnp.mean(z**2)), (z,), (pushed,))[1])
+
+
+def through(mark):
+    """The gradient of a loss whose hidden layer is marked."""
+
+    def marked_loss(diff, x):
+        return jnp.mean(jnp.tanh(mark(jnp.tanh(x @ diff["enc"])) @ diff["dec"]) ** 2)
+
+    return lambda params, x: jax.grad(marked_loss)(only(params, "enc", "dec"), x)
+
+
+@jax.custom_vjp
+def clip_by_hand(x):
+    return x
+
+
+clip_by_hand.defvjp(lambda x: (x, None), lambda _, g: (jnp.clip(g, -1.0, 1.0),))
+
+
+@jax.custom_vjp
+def halve_by_hand(x):
+    return x
+
+
+halve_by_hand.defvjp(lambda x: (x, None), lambda _, g: (g * 0.5,))
+
+
 PAIRS = {
     "select, partition, combine": (ours_partition, plain_partition),
     "value_and_grad": (fad.value_and_grad(loss), plain_gradient("enc", "dec")),
@@ -145,6 +193,13 @@ PAIRS = {
         plain_weighted_accumulation,
     ),
     "intermediate_grads": (fad.intermediate_grads(tagged_loss), plain_intermediates),
+    "hvp": (ours_hvp, plain_hvp),
+    "ggnvp": (ours_ggnvp, plain_ggnvp),
+    "grad_hook": (
+        through(lambda h: fad.grad_hook(h, lambda g: jnp.clip(g, -1.0, 1.0))),
+        through(clip_by_hand),
+    ),
+    "scale_grad": (through(lambda h: fad.scale_grad(h, 0.5)), through(halve_by_hand)),
 }
 
 
@@ -167,3 +222,39 @@ def test_the_measure_notices_work_that_is_not_needed():
     last_layer = measure(plain_gradient("dec"))
     assert everything["flops"] > last_layer["flops"]
     assert everything["bytes"] > last_layer["bytes"]
+
+
+def by_bias(b, params, x):
+    return forward({**params, "dec": params["dec"] + b}, x[:2])
+
+
+def mean_by_bias(b, params, x):
+    return jnp.mean(by_bias(b, params, x) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("ours", "plain"),
+    [
+        (fad.jacobian(by_bias, mode="rev"), jax.jacrev(by_bias)),
+        (fad.jacobian(by_bias, mode="fwd"), jax.jacfwd(by_bias)),
+        (fad.hessian(mean_by_bias), jax.hessian(mean_by_bias)),
+    ],
+    ids=["jacobian, reverse", "jacobian, forward", "hessian"],
+)
+def test_derivatives_in_full_do_no_more_flops_than_jaxs(ours, plain):
+    """Their unit vectors are made in another way, with some flops less where they are no vectors.
+
+    Their bytes may be a few more or less: forward mode keeps what `jax.jacfwd` computes as it goes.
+    """
+    done, asked = (
+        measure(lambda params, x, fn=fn: fn(jnp.ones(8), params, x))["flops"]
+        for fn in (ours, plain)
+    )
+    assert 0.98 * asked <= done <= asked
+
+
+def test_clipping_does_what_the_formula_says():
+    numbers = sum(PARAMS[name].size for name in ("enc", "dec"))
+    clipped = measure(lambda params, x: fad.clip_by_norm(params, 1.0))["flops"]
+    # A square, a sum, a product and a select for each number, and a few flops besides.
+    assert 3 * numbers <= clipped <= 4 * numbers + 100

@@ -153,6 +153,85 @@ def tagged_loss_plainly(params, batch):
     return value, fill_with_none(grads, params), intermediates
 
 
+def floats(tree):
+    return fill_with_none({name: tree[name] for name in ("enc", "scale")}, tree)
+
+
+def last_layer(chosen, params, batch):
+    """A function of the scale and the second layer's bias, for Jacobians that stay small."""
+    enc = [params["enc"][0], {**params["enc"][1], "b": chosen["b"]}]
+    return forward({**params, "enc": enc, "scale": chosen["scale"]}, batch)
+
+
+def choose(params):
+    return {"b": params["enc"][1]["b"], "scale": params["scale"].astype(jnp.float32)}
+
+
+def differentiate_fully(params, batch):
+    chosen = choose(params) | {"step": params["step"], "absent": None}
+    jacobians = [
+        fad.jacobian(last_layer, mode=mode, chunk_size=3)(chosen, params, batch)
+        for mode in ("rev", "fwd")
+    ]
+    squared = lambda *args: jnp.mean(last_layer(*args) ** 2)  # noqa: E731
+    return jacobians, fad.hessian(squared, chunk_size=2)(chosen, params, batch)
+
+
+def differentiate_fully_plainly(params, batch):
+    chosen = choose(params)
+    empty = {"step": None, "absent": None}
+    jacobian = jax.jacrev(last_layer)(chosen, params, batch) | empty
+    hessian = jax.hessian(lambda *args: jnp.mean(last_layer(*args) ** 2))(chosen, params, batch)
+    return [jacobian, jacobian], {k: row | empty for k, row in hessian.items()} | empty
+
+
+def multiply(params, batch):
+    vector = floats(params)
+    by_gauss_newton = fad.ggnvp(
+        lambda p: forward(p, batch), lambda z: jnp.mean(z**2), params, vector
+    )
+    return fad.hvp(lambda p: loss(p, batch), (params,), (vector,)), by_gauss_newton
+
+
+def multiply_plainly(params, batch):
+    chosen = {name: params[name] for name in ("enc", "scale")}
+    model = lambda chosen: forward({**params, **chosen}, batch)  # noqa: E731
+    pair = jax.jvp(jax.grad(lambda chosen: loss({**params, **chosen}, batch)), (chosen,), (chosen,))
+    z, pullback = jax.vjp(model, chosen)
+    _, pushed = jax.jvp(model, (chosen,), (chosen,))
+    (product,) = pullback(2 * pushed / z.size)
+    return tuple(fill_with_none(tree, params) for tree in pair), fill_with_none(product, params)
+
+
+def hook(params, batch):
+    def fun(params, batch):
+        params = fad.grad_hook(params, lambda g: {**g, "enc": jax.tree.map(jnp.tanh, g["enc"])})
+        return loss(fad.scale_grad(params, jnp.max(batch["x"])), batch)
+
+    return fad.value_and_grad(fun)(params, batch)
+
+
+def hook_plainly(params, batch):
+    value, grads = differentiate_plainly(loss, params, batch)
+    scaled = jax.tree.map(lambda g: g * jnp.max(batch["x"]).astype(g.dtype), grads)
+    return value, {**scaled, "enc": jax.tree.map(jnp.tanh, scaled["enc"])}
+
+
+def scale_and_clip(params, batch):
+    loss_scale = fad.LossScale(1024.0, growth_interval=1)
+    grads = fad.value_and_grad(lambda p, b: loss_scale.scale(loss(p, b)))(params, batch)[1]
+    grads, is_finite = loss_scale.unscale(grads)
+    return fad.clip_by_norm(grads, 0.125), loss_scale.update(is_finite).current
+
+
+def scale_and_clip_plainly(params, batch):
+    _, grads = differentiate_plainly(loss, params, batch)
+    grads = jax.tree.map(lambda g: g.astype(jnp.float32), grads)
+    norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads)))
+    clipped = jax.tree.map(lambda g: g * jnp.minimum(0.125 / (norm + 1e-6), 1.0), grads)
+    return fad.Clipped(clipped, norm, jnp.asarray(True)), jnp.float32(2048.0)
+
+
 CASES = {
     "select, partition, combine": (split_and_join, split_and_join_plainly),
     "value_and_grad": (
@@ -181,6 +260,10 @@ CASES = {
         lambda p, b: fad.intermediate_grads(tagged_loss)(p, b),
         tagged_loss_plainly,
     ),
+    "jacobian, hessian": (differentiate_fully, differentiate_fully_plainly),
+    "hvp, ggnvp": (multiply, multiply_plainly),
+    "grad_hook, scale_grad": (hook, hook_plainly),
+    "LossScale, clip_by_norm": (scale_and_clip, scale_and_clip_plainly),
 }
 
 
