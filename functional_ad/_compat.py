@@ -264,6 +264,9 @@ def _stopping_trace() -> Any:
             super().__init__()
             self.parent_trace = self.unblocked_trace = parent
             self.requires_low = parent.requires_low
+            # To what compares trace states, as flax.nnx does before it writes to a variable, the
+            # block is where its parent is.
+            self._weakref = parent._weakref
             self.check, self.refuse = check, refuse
             # By identity, since tracers have no hash: what need not be stopped again.
             self.stopped: WeakValueDictionary[int, Any] = WeakValueDictionary()

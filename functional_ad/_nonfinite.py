@@ -19,6 +19,7 @@ from functional_ad._errors import ArgumentError, explain
 from functional_ad._origins import Evaluation, Key, Origin, Plan, is_finite, is_floating
 from functional_ad._program import Step
 
+_OVERFLOWING = ("add", "mul", "square", "integer_pow", "pow")
 _CLOSED_OVER = "An array that the function closes over"
 
 
@@ -75,6 +76,8 @@ class NonFinite:
         harmless: Whether it reaches no output and no gradient.
         advice: What to do, a sentence; empty if there is none to give.
         primitive: The operation that was at work, in a derivative e.g. ``"div"`` for that of log.
+        is_value: Whether the operation's own value is not finite, and not its derivative only. In
+            the backward phase, something keeps that value from the outputs, e.g. a ``where``.
 
     Example:
         >>> import functional_ad, jax.numpy as jnp
@@ -96,6 +99,7 @@ class NonFinite:
     harmless: bool
     advice: str
     primitive: str
+    is_value: bool
 
     def __str__(self) -> str:
         named = "nan" if math.isnan(self.value) else f"{self.value}"
@@ -103,7 +107,7 @@ class NonFinite:
         if self.argument is not None:
             whose = f"The argument at {self.argument!r}" if self.argument else _CLOSED_OVER
             lines = [f"{whose} already holds {named}{at}."]
-        elif self.phase == "backward":
+        elif not self.is_value:
             own = "" if self.primitive == self.op else f" (as {self.primitive})"
             lines = [f"The derivative of {self.op}{own} gives {named}{at}."]
         else:
@@ -138,6 +142,10 @@ def first_nonfinite(fun: Callable[..., Any], *args: Any) -> NonFinite | None:
     in the order of execution. Infinities that are written in the function, such as those of an
     attention mask, are meant, unless they are all that an output's can come from. What begins but
     reaches nothing is reported as harmless, the first of it.
+
+    A whole training step is differentiated too, its optimizer included, and Adam's square root has
+    no finite derivative where a gradient is zero. Where only the outputs count, as they do there,
+    give it ``functional_ad.no_grad(step)``.
 
     Args:
         fun: A function of ``args`` that JAX can trace. Its side effects happen, prints excepted. If
@@ -178,7 +186,7 @@ def first_nonfinite(fun: Callable[..., Any], *args: Any) -> NonFinite | None:
             if culprit is not None:
                 if any(reached[: traced.outputs]):  # as by the forward rule of a custom_vjp
                     return _report(traced, culprit, "forward", derived=True)
-                return _report_derivative(traced, culprit, forward)
+                return _report_derivative(traced, culprit, forward, begun)
             if not begun and derived:
                 return _report(traced, derived[0], "backward", harmless=True)
     return _report(traced, begun[0], "forward", harmless=True) if begun else None
@@ -262,6 +270,7 @@ def _report(
     derived: bool = False,
     forward: Step | None = None,
     advice: str | None = None,
+    is_value: bool | None = None,
 ) -> NonFinite:
     program = traced.backward if derived or phase == "backward" else traced.forward
     op, argument, place = "output", None, None
@@ -290,14 +299,21 @@ def _report(
         harmless=harmless,
         advice=advice,
         primitive=primitive,
+        is_value=phase == "forward" if is_value is None else is_value,
     )
 
 
-def _report_derivative(traced: _Traced, origin: Origin, forward: Evaluation) -> NonFinite:
+def _report_derivative(
+    traced: _Traced, origin: Origin, forward: Evaluation, begun: list[Origin]
+) -> NonFinite:
     """Says which operation's derivative it is, and whether a `where` masks its value only."""
     if origin.step is None:
         return _report(traced, origin, "backward")
-    found = _find_differentiated(traced, origin, forward)
+    value = next((other for other in begun if _is_same(origin, other)), None)
+    if value is not None and value.step is not None:
+        found = value.key, value.step, ~np.isfinite(np.asarray(value.output))
+    else:
+        found = _find_differentiated(traced, origin, forward)
     if found is None:
         return _report(traced, origin, "backward")
     key, step, where = found
@@ -309,7 +325,20 @@ def _report_derivative(traced: _Traced, origin: Origin, forward: Evaluation) -> 
             "The value is masked by `where`, its derivative is not: 0 * inf is NaN. Put a `where` "
             "on the input as well: `where(ok, f(where(ok, x, 1.0)), 0.0)`."
         )
-    return _report(traced, origin, "backward", forward=step, advice=advice)
+    is_value = value is not None
+    return _report(traced, origin, "backward", forward=step, advice=advice, is_value=is_value)
+
+
+def _is_same(origin: Origin, other: Origin) -> bool:
+    """Whether an origin of the gradient's program is one that the function's own program has."""
+    if origin.step is None or other.step is None:
+        return False
+    return (
+        (origin.step.op, origin.step.place) == (other.step.op, other.step.place)
+        and (origin.iterations, origin.index) == (other.iterations, other.index)
+        and [_describe(value) for value in origin.inputs]
+        == [_describe(value) for value in other.inputs]
+    )
 
 
 def _find_differentiated(
@@ -356,6 +385,12 @@ def _describe(value: Any) -> Range:
     return Range(kind, low, high, finite.size == array.size)
 
 
+def _has_zero(origin: Origin) -> bool:
+    """Whether the first input is zero where infinity begins, as in ``0.0 ** -1``."""
+    first = np.broadcast_to(np.asarray(origin.inputs[0]), np.shape(origin.output))
+    return bool(first[origin.index] == 0)
+
+
 def _advise(op: str, origin: Origin) -> str:
     if origin.source is not None:
         return "Look at where this value comes from: it was not finite before the call."
@@ -363,6 +398,9 @@ def _advise(op: str, origin: Origin) -> str:
         return "This constant is written in the function: it reaches the result from here."
     if any(not is_finite(value) for value in origin.inputs):
         return "An input is infinite already, which may be meant; this makes NaN of it."
+    overflows = origin.step is not None and origin.step.op == op and op in _OVERFLOWING
+    if overflows and math.isinf(abs(origin.became)) and not _has_zero(origin):
+        return "The number is too large for the dtype: scale it, or use bfloat16 or float32."
     match op:
         case "log" | "log1p" | "log2":
             return "Keep its input above zero, e.g. `jnp.log(jnp.maximum(x, tiny))`."

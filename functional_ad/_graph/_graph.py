@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
-from jax.extend.core import ClosedJaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import PyTree
 
 from functional_ad import _tree
-from functional_ad._errors import SelectionError, explain
+from functional_ad._errors import PrimitiveError, SelectionError, explain
 from functional_ad._graph import _drawing, _svg
 from functional_ad._graph._blocks import (
     Block,
@@ -186,6 +186,7 @@ def graph(fun: Callable[..., Any], *args: PyTree, where: Where = None) -> Graph:
     Raises:
         SelectionError: ``where`` does not fit the arguments.
         LeafTypeError: A selected leaf is not floating-point or complex.
+        PrimitiveError: ``fun`` uses a ``jax.Ref``, through which values pass without an edge.
 
     Example:
         >>> import jax.numpy as jnp
@@ -223,11 +224,27 @@ def graph(fun: Callable[..., Any], *args: PyTree, where: Where = None) -> Graph:
         return fun(*jax.tree.unflatten(tree, filled))
 
     program, shapes = trace_arrays(call, keep(leaves))
+    _refuse_refs(program.jaxpr.jaxpr)
     inputs = list(zip(keep(names), keep(flags), strict=True))
     outputs = ["/".join(filter(None, ("output", p))) for p, _ in _tree.flatten_paths(shapes)]
     constants = _name_constants(fun, program.jaxpr)
     title = str(getattr(fun, "__name__", type(fun).__name__))
     return _make_graph(make_block(title, program, inputs, outputs, constants))
+
+
+def _refuse_refs(jaxpr: Jaxpr) -> None:
+    for equation in jaxpr.eqns:
+        if any(hasattr(v.aval, "inner_aval") for v in (*equation.invars, *equation.outvars)):
+            raise PrimitiveError(
+                explain(
+                    "`functional_ad.graph(fun)` cannot follow values through a `jax.Ref`.",
+                    expected="operations on values",
+                    got=f"{equation.primitive.name!r}, which reads or writes one",
+                    fix="Pass the values and return new ones instead of writing to a Ref.",
+                )
+            )
+        for body in list_bodies(equation):
+            _refuse_refs(body.jaxpr)
 
 
 def _make_graph(block: Block) -> Graph:

@@ -557,3 +557,16 @@ def test_an_empty_graph_can_be_drawn():
     drawn = fad.graph(lambda: None)
     assert str(drawn).startswith("<lambda>: 0 nodes")
     assert drawn.to_svg().startswith("<svg")
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_ref_is_refused(compiled):
+    """What is written to it has no edge to what is read from it: the flags would be wrong."""
+
+    def fun(w):
+        ref = jax.new_ref(jnp.zeros(()))
+        ref[...] = w * 2
+        return ref[...]
+
+    with pytest.raises(fad.PrimitiveError, match="cannot follow values through a"):
+        fad.graph(jax.jit(fun) if compiled else fun, 1.0)

@@ -336,3 +336,44 @@ def test_the_twins_of_torch_are_what_they_are_said_to_be():
             assert finite, name
         elif name != "in_a_forward_rule":
             assert not finite, name
+
+
+def test_a_value_that_is_masked_is_not_called_a_derivative():
+    """The softmax of a row that is masked off gives NaN itself; that of the products does not."""
+
+    def attend(q):
+        scores = jnp.where(jnp.arange(3)[:, None] == 1, -jnp.inf, q @ q.T)
+        return jnp.where(jnp.arange(3)[:, None] == 1, 0.0, jax.nn.softmax(scores) @ q).sum()
+
+    found = fad.first_nonfinite(attend, jnp.arange(6.0).reshape(3, 2))
+    assert (found.op, found.phase, found.is_value) == ("sub", "backward", True)
+    assert str(found).startswith("sub gives nan, first at [1, 0].")
+    assert "The outputs are finite; it reaches a gradient." in str(found)
+    assert found.advice.startswith("The value is masked by `where`")
+    found = fad.first_nonfinite(lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0).sum(), jnp.zeros(2))
+    assert (found.op, found.is_value) == ("sqrt", False)
+    assert str(found).startswith("The derivative of sqrt (as div) gives inf")
+
+
+@pytest.mark.parametrize(
+    ("fun", "start"),
+    [
+        (lambda x: x**2, "The number is too large for the dtype"),
+        (lambda x: x * x, "The number is too large for the dtype"),
+        (lambda x: (x * 0) ** -1, "Keep its input above zero"),
+    ],
+)
+def test_what_overflows_is_not_said_to_be_near_zero(fun, start):
+    found = fad.first_nonfinite(fun, jnp.array([1.0, 1e30]))
+    assert found.advice.startswith(start)
+
+
+def test_a_training_step_is_asked_for_its_outputs_only():
+    def step(w):
+        grad = jax.grad(lambda w: jnp.sum(w**2))(w)
+        return w - 0.1 * grad / (jnp.sqrt(grad**2) + 1e-8)
+
+    assert fad.first_nonfinite(step, jnp.zeros(2)).op == "sqrt"
+    assert fad.first_nonfinite(fad.no_grad(step), jnp.zeros(2)) is None
+    with_log = fad.no_grad(lambda w: step(jnp.log(w)))
+    assert fad.first_nonfinite(with_log, jnp.zeros(2)).op == "log"

@@ -265,8 +265,8 @@ ROWS = (
     ),
     Row(
         "torch.autograd.set_detect_anomaly",
-        "jax.debug_nans(True)",
-        "Checks what comes out of each compiled call, forward and backward, and raises.",
+        "with jax.debug_nans(True): ...",
+        "Raises at NaN in what a compiled call gives; for good: `jax_debug_nans` in `jax.config`.",
         set_detect_torch,
         set_detect_jax,
         inputs=(X,),

@@ -116,7 +116,7 @@ ROWS = (
     Row(
         DDP + ".no_sync",
         "functional_ad.accumulate_grads(loss, num_microbatches) inside jax.shard_map",
-        "One sum over the devices, after the last microbatch.",
+        "Summed over the devices once, at the end. DDP averages: divide by their number.",
         no_sync_torch,
         no_sync_jax,
         inputs=(W, X),

@@ -192,7 +192,7 @@ ROWS = (
     ),
     Row(
         NODE + "name",
-        "functional_ad.graph(fun, *args).nodes[0].op",
+        'functional_ad.graph(fun, *args)["sin"].op',
         "JAX's name for the op.",
         name_torch,
         name_jax,
@@ -210,7 +210,7 @@ ROWS = (
     ),
     Row(
         NODE + "metadata",
-        "functional_ad.graph(fun, *args).nodes[0].line",
+        'functional_ad.graph(fun, *args)["sin"].line',
         "The line of the source; PyTorch has it while anomalies are looked for.",
         metadata_torch,
         metadata_jax,

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.extend.core import get_opaque_trace_state
 from jax.sharding import AxisType, PartitionSpec
 
 import functional_ad as fad
@@ -595,3 +596,22 @@ def test_torchs_own_answers():
 
     assert torch.func.grad(around)(torch.tensor(2.0)) == 6.0
     assert jax.grad(use_block(lambda y: y * 3))(2.0) == 6.0
+
+
+def test_a_module_writes_its_state_in_the_block():
+    """flax.nnx compares JAX's trace states before it writes to a variable (batch statistics)."""
+
+    def state():
+        return get_opaque_trace_state(convention="nnx")
+
+    def loss(w):
+        outside = state()
+        with no_grad_block():
+            assert state() == outside
+            with no_grad_block():
+                assert state() == outside
+            t = w * 3
+        return t * w
+
+    assert jax.grad(loss)(2.0) == 6.0
+    assert jax.jit(jax.grad(loss))(2.0) == 6.0
