@@ -14,7 +14,7 @@ from jax import lax
 
 import functional_ad as fad
 from benchmarks._nonfinite_sources import CLEAN, SOURCES
-from functional_ad import _origins
+from functional_ad._nonfinite import _origins
 
 BY_NAME = {source.name: source for source in SOURCES}
 LOOPS = [source.name for source in SOURCES if source.iterations]

@@ -20,29 +20,26 @@ from jax.extend.core import ClosedJaxpr, JaxprEqn, Literal
 
 from functional_ad._compat import scan_counts
 from functional_ad._errors import PrimitiveError, explain
+from functional_ad._nonfinite._values import (
+    Value,
+    find_bad,
+    is_finite,
+    is_floating,
+    pick_at,
+    replace_at,
+    restore,
+    share,
+    spoils,
+    stack,
+    take_at,
+    unshare,
+)
 from functional_ad._program import CALLS, Step, evaluate_body, open_jaxpr
 
 # From here on, an iteration of a loop is first run compiled, and opened only if something begins.
 SHORT_LOOP = 8
-# Each element of the output depends on the inputs' elements at its own place, and no others.
-_NAMES = (
-    "abs acos acosh add add_any and asin asinh atan atan2 atanh cbrt ceil clamp complex conj "
-    "convert_element_type copy copy_p cos cosh digamma div erf erf_inv erfc exp exp2 expm1 floor "
-    "imag integer_pow lgamma log log1p logistic max min mul nextafter neg pow real "
-    "reduce_precision rem round rsqrt select_n sign sin sinh sqrt square stop_gradient sub tan "
-    "tanh"
-)
-ELEMENTWISE = frozenset(_NAMES.split())
 
 Key: TypeAlias = tuple[tuple[int, ...], tuple[int, ...]]
-
-
-class Value(NamedTuple):
-    """A value of the program: as it is, repaired, and repaired but for what is left."""
-
-    true: Any
-    repaired: Any
-    left: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +144,7 @@ class Evaluation:
             def reach(count: int, group: list[Origin] = group) -> list[bool]:
                 keys = {origin.key for origin in group[:count]}
                 outputs, _ = self.run(Plan(leave=keys.__contains__, constants=constants))
-                return [_spoils(value) for value in outputs]
+                return [spoils(value) for value in outputs]
 
             enough, reached = 1, reach(1)
             if not any(reached):
@@ -189,7 +186,7 @@ class _Run:
         bad = ~np.isfinite(np.asarray(value))
         key: Key = ((-1, number), ())
         self._note(key, None, number, Place(), [], value, value, bad)
-        repaired = _replace(value, bad, 1)
+        repaired = replace_at(value, bad, 1)
         return Value(value, repaired, value if self.plan.leave(key) else repaired)
 
     def _evaluate(
@@ -251,20 +248,22 @@ class _Run:
                 values.append(Value(raw, raw, raw))
                 continue
             if not is_finite(fixed):
-                bad = _find_bad(step.op, [value.repaired for value in inputs], fixed)
+                bad = find_bad(step.op, [value.repaired for value in inputs], fixed)
                 if bad.any():
-                    if not is_finite(_pick(raw, bad)):  # else only the repairs have led to it
+                    if not is_finite(pick_at(raw, bad)):  # else only the repairs have led to it
                         self._note(key, step, None, place, inputs, raw, fixed, bad)
-                    whole, fixed = fixed, _replace(fixed, bad, 1)
+                    whole, fixed = fixed, replace_at(fixed, bad, 1)
                     if kept is whole and not self.plan.leave(key):
                         kept = fixed
                     elif not self.plan.leave(key):
-                        kept = _restore(step.op, inputs, kept, fixed, bad)
+                        kept = restore(step.op, inputs, kept, fixed, bad)
             if self.plan.poison and self.plan.poison[0] == key:
                 where = self.plan.poison[1]
-                kept = _replace(kept, where if np.shape(where) == np.shape(kept) else True, np.nan)
-            fixed = _share(fixed, raw)
-            values.append(Value(raw, fixed, _share(kept, fixed)))
+                kept = replace_at(
+                    kept, where if np.shape(where) == np.shape(kept) else True, np.nan
+                )
+            fixed = share(fixed, raw)
+            values.append(Value(raw, fixed, share(kept, fixed)))
         return values
 
     def _again(self, step: Step, inputs: list[Value], stream: int, base: int, known: Any) -> Any:
@@ -305,7 +304,7 @@ class _Run:
             elif written and not is_finite(value.true):
                 bad = ~np.isfinite(np.asarray(value.true))
                 self._note(key, step, None, place, inputs, value.true, value.true, bad)
-                one = _replace(value.true, bad, 1)
+                one = replace_at(value.true, bad, 1)
                 value = Value(value.true, one, value.true if self.plan.leave(key) else one)
             doubted.append(value)
         return doubted
@@ -341,7 +340,7 @@ class _Run:
                 iterations=(*inner.iterations, i),
                 around=(*inner.around, f"iteration {i} of {name}"),
             )
-            row = [Value(*_unshare(value, lambda x, i=i: _at(x, i))) for value in slices]
+            row = [Value(*unshare(value, lambda x, i=i: take_at(x, i))) for value in slices]
             outputs = self._iterate(params["jaxpr"], [*fixed, *carry, *row], here, length)
             carry = outputs[:carried]
             rows.append(outputs[carried:])
@@ -391,7 +390,7 @@ class _Run:
         if all(value[stream] is value.repaired for value in inputs):
             return known
         outputs = call(*[value[stream] for value in inputs])[1]
-        return [_share(output, fixed) for output, fixed in zip(outputs, known, strict=True)]
+        return [share(output, fixed) for output, fixed in zip(outputs, known, strict=True)]
 
     def _compile(self, body: Any) -> Any:
         """The body, compiled, with an error if something begins to be not finite in it."""
@@ -402,7 +401,7 @@ class _Run:
                 outputs = step.run(inputs)
                 for output in outputs:
                     if is_floating(output):
-                        begins = jnp.any(_find_bad(step.op, inputs, output, jnp))
+                        begins = jnp.any(find_bad(step.op, inputs, output, jnp))
                         checkify.check(~begins, "something begins")
                 return outputs
 
@@ -416,27 +415,14 @@ class _Run:
         if not row:
             empty = jnp.zeros(aval.shape, aval.dtype)
             return Value(empty, empty, empty)
-        true = _stack([value.true for value in row])
+        true = stack([value.true for value in row])
         repaired = true
         if any(value.repaired is not value.true for value in row):
-            repaired = _stack([value.repaired for value in row])
+            repaired = stack([value.repaired for value in row])
         left = repaired
         if any(value.left is not value.repaired for value in row):
-            left = _stack([value.left for value in row])
+            left = stack([value.left for value in row])
         return Value(true, repaired, left)
-
-
-def is_floating(value: Any) -> bool:
-    """Whether a value is a floating-point or complex array or number."""
-    dtype = getattr(value, "dtype", None)
-    if dtype is None:
-        return isinstance(value, float | complex)
-    return jnp.issubdtype(dtype, jnp.inexact)
-
-
-def is_finite(value: Any) -> bool:
-    """Whether a value has no NaN and no infinity; what is not floating has none."""
-    return not is_floating(value) or bool(np.isfinite(np.asarray(value)).all())
 
 
 def _make_unknown(outputs: list[Value]) -> Origin:
@@ -445,84 +431,6 @@ def _make_unknown(outputs: list[Value]) -> Origin:
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(np.asarray(output)))[0])
     became = complex(np.asarray(output)[index].astype(np.complex128))
     return Origin(((-1,), ()), None, None, (), (), output, index, became)
-
-
-def _spoils(value: Value) -> bool:
-    if not is_floating(value.true) or value.left is value.repaired:
-        return False
-    left, repaired = (np.isfinite(np.asarray(x)) for x in (value.left, value.repaired))
-    return bool((~left & repaired).any())
-
-
-def _find_bad(op: str, inputs: Sequence[Any], output: Any, numpy: Any = np) -> Any:
-    """Where an output begins to be not finite.
-
-    From finite inputs that is NaN or infinity; where an input is infinite, NaN only: infinity may
-    be meant, as in a mask. Where an input is NaN, nothing begins.
-    """
-    output = numpy.asarray(output)
-    nan = infinite = numpy.zeros((), bool)
-    for given in inputs:
-        if not is_floating(given):
-            continue
-        given = numpy.asarray(given)
-        is_nan, is_infinite = numpy.isnan(given), numpy.isinf(given)
-        if op not in ELEMENTWISE or given.shape not in ((), output.shape):
-            is_nan, is_infinite = is_nan.any(), is_infinite.any()
-        nan, infinite = nan | is_nan, infinite | is_infinite
-    return numpy.where(infinite, numpy.isnan(output), ~numpy.isfinite(output)) & ~nan
-
-
-def _restore(op: str, inputs: list[Value], kept: Any, fixed: Any, bad: Any) -> Any:
-    """Repairs the third output where something begins in it by itself, not for what was left."""
-    if op in ELEMENTWISE:
-        for value in inputs:
-            if is_floating(value.true) and value.left is not value.repaired:
-                left, repaired = np.asarray(value.left), np.asarray(value.repaired)
-                if left.shape in ((), bad.shape):
-                    bad = bad & ((left == repaired) | (np.isnan(left) & np.isnan(repaired)))
-    array = np.array(kept)
-    array[bad] = np.asarray(fixed)[bad]
-    return array
-
-
-def _replace(value: Any, where: Any, by: float) -> Any:
-    array = np.array(value)
-    array[where] = by
-    return array
-
-
-def _pick(value: Any, where: Any) -> Any:
-    return np.asarray(value)[where]
-
-
-def _share(value: Any, known: Any) -> Any:
-    """The known value if the other one is the same, so that it is not computed with again."""
-    if value is known:
-        return known
-    same = is_floating(value) and np.asarray(value).tobytes() == np.asarray(known).tobytes()
-    return known if same else value
-
-
-def _unshare(value: Value, take: Callable[[Any], Any]) -> list[Any]:
-    """Takes from each of the three values, from those that are one only once."""
-    true = take(value.true)
-    repaired = true if value.repaired is value.true else take(value.repaired)
-    return [true, repaired, repaired if value.left is value.repaired else take(value.left)]
-
-
-def _at(array: Any, i: int) -> Any:
-    return array[i] if _is_extended(array) else np.asarray(np.asarray(array)[i])
-
-
-def _stack(arrays: list[Any]) -> Any:
-    if _is_extended(arrays[0]):
-        return jnp.stack(arrays)
-    return jnp.asarray(np.stack([np.asarray(array) for array in arrays]))
-
-
-def _is_extended(array: Any) -> bool:
-    return jnp.issubdtype(array.dtype, jax.dtypes.extended)
 
 
 def _name(inner: Place) -> str:
