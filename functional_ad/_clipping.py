@@ -75,7 +75,7 @@ def clip_by_norm(
     leaves, treedef = jax.tree.flatten(grads)
     places = [i for i, leaf in enumerate(leaves) if _tree.is_differentiable(leaf)]
     norms = [_compute_norm(_widen(jnp.asarray(leaves[i])), power) for i in places]
-    dtype = jnp.result_type(jnp.float32, *norms)
+    dtype = max((n.dtype for n in norms), key=lambda d: d.itemsize, default=jnp.float32)
     norm = _compute_norm(jnp.stack([n.astype(dtype) for n in norms]), power) if norms else _zero()
     is_finite = jnp.isfinite(norm)
     # Not max_norm / (...): PyTorch divides a number by a tensor so, which rounds twice.
@@ -89,7 +89,7 @@ def clip_by_norm(
 
 
 def _widen(leaf: Any) -> Any:
-    return leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32))
+    return leaf.astype(_tree.widen(leaf.dtype))
 
 
 def _zero() -> Any:

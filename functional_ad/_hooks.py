@@ -153,7 +153,7 @@ def _attach(program: ClosedJaxpr, floats: list[Any]) -> list[Any]:
     @jax.custom_jvp
     def attached(floats: list[Any], constants: list[Any]) -> list[Any]:
         del constants
-        return floats
+        return floats if linear else jax.jit(backward_only)(floats)
 
     def push(primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
         (floats, constants), (pushed, _) = primals, tangents
@@ -172,6 +172,11 @@ def _attach(program: ClosedJaxpr, floats: list[Any]) -> list[Any]:
 
     attached.defjvp(push, symbolic_zeros=True)
     return attached(floats, list(program.consts))
+
+
+def backward_only(floats: list[Any]) -> list[Any]:
+    """The values as they are; `jacobian` sees by the name in a program where not to go forward."""
+    return floats
 
 
 def _refuse_forward() -> NoReturn:

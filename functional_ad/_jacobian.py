@@ -18,10 +18,11 @@ from functional_ad import _tree
 from functional_ad._control import require_grad_enabled
 from functional_ad._errors import ArgumentError, OutputError, explain
 from functional_ad._gradients import describe_output, split_aux
+from functional_ad._hooks import backward_only
 from functional_ad._leaves import combine, partition, select_for
 from functional_ad._mesh import make_zero
 from functional_ad._products import multiply_fast
-from functional_ad._program import trace, walk
+from functional_ad._program import Step, trace, walk
 
 Mode = Literal["auto", "rev", "fwd"]
 
@@ -99,7 +100,12 @@ def _choose_mode(compute: Callable[..., Any], inputs: list[Any]) -> Mode:
         return "fwd"
     if sum(map(np.size, inputs)) >= sum(aval.size for aval in outputs):
         return "rev"
-    return "rev" if any(step.op == "custom_vjp_call" for step in walk(program)) else "fwd"
+    return "rev" if any(map(_is_backward_only, walk(program))) else "fwd"
+
+
+def _is_backward_only(step: Step) -> bool:
+    hooked = step.equation.params.get("name") == backward_only.__name__
+    return hooked or step.op == "custom_vjp_call"
 
 
 Blocks = tuple[list[list[Any]], tuple[PyTree, Any]]

@@ -167,13 +167,11 @@ class LossScale:
 
 
 def _multiply(leaf: Any, factor: Any) -> Any:
-    """In the wider of the two dtypes, so that the scale itself is not rounded or infinite."""
+    """In float32 at least: in float16 the default scale is infinite."""
     if not _tree.is_differentiable(leaf):
         return leaf
-    leaf = jnp.asarray(leaf)
-    return leaf.astype(jnp.promote_types(leaf.dtype, factor.dtype)) * factor.astype(
-        jnp.promote_types(jnp.finfo(leaf.dtype).dtype, factor.dtype)
-    )
+    wide = jnp.asarray(leaf, _tree.widen(jax.typeof(leaf).dtype))
+    return wide * factor.astype(jnp.finfo(wide.dtype).dtype)
 
 
 def _check_number(name: str, value: Any, expected: str, low: float, high: float) -> None:

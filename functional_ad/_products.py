@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 
@@ -66,7 +67,8 @@ def _multiply(equation: JaxprEqn, rows: Any, matrix: Any) -> Any:
     """The product in another order; the barriers keep XLA from turning it round again."""
     params = equation.params
     ((of_rows,), (of_matrix,)), _ = params["dimension_numbers"]
-    columns = lax.optimization_barrier(rows if of_rows == 0 else rows.T)
+    moved = jnp.moveaxis(rows, of_rows, -1)
+    columns = lax.optimization_barrier(moved.reshape(-1, moved.shape[-1]).T)
 
     def multiply(left: Any, right: Any, axis: int) -> Any:
         return lax.dot_general(
@@ -78,20 +80,23 @@ def _multiply(equation: JaxprEqn, rows: Any, matrix: Any) -> Any:
         )
 
     if of_matrix == 0:
-        return multiply(columns, matrix, 0)
-    return lax.optimization_barrier(multiply(matrix, columns, 1)).T
+        product = multiply(columns, matrix, 0)
+    else:
+        product = lax.optimization_barrier(multiply(matrix, columns, 1)).T
+    return product.reshape(*moved.shape[:-1], product.shape[-1])
 
 
 def _is_rows(equation: JaxprEqn) -> bool:
-    """Whether it is a product of two matrices, of which the first is the smaller."""
+    """Whether it multiplies rows, be they along several axes, by a matrix of more elements."""
     params = equation.params
-    _, batch = params["dimension_numbers"]
+    (contracted, _), batch = params["dimension_numbers"]
     avals: list[Any] = [atom.aval for atom in equation.invars]
     rows, matrix = avals
     return (
-        (rows.ndim, matrix.ndim) == (2, 2)
-        and len(params["dimension_numbers"][0][0]) == 1
+        rows.ndim >= 2
+        and matrix.ndim == 2
+        and len(contracted) == 1
         and not any(batch)
-        and rows.size < matrix.size
+        and 0 < rows.size < matrix.size
         and params["out_sharding"] is None
     )

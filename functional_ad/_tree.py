@@ -70,6 +70,19 @@ def is_complex(leaf: Any) -> bool:
     return jnp.issubdtype(getattr(leaf, "dtype", type(leaf)), jnp.complexfloating)
 
 
+def widen(dtype: Any) -> Any:
+    """float32 for a narrower floating dtype, any other as it is.
+
+    Not ``jnp.promote_types``, which JAX's strict mode forbids.
+
+    Example:
+        >>> [str(widen(np.dtype(name))) for name in ("float16", "float64", "complex64")]
+        ['float32', 'float64', 'complex64']
+    """
+    dtype = np.dtype(dtype)
+    return np.dtype(np.float32) if dtype.itemsize < 4 else dtype
+
+
 def describe(leaf: Any) -> str:
     """A leaf in a few characters, as JAX writes avals: ``float32[3,2]``; else its type's name.
 

@@ -21,6 +21,8 @@ CASES = {
     "with the matrix": (multiply(((1,), (0,)), MATRIX.T), ROWS),
     "columns with the transpose": (multiply(((0,), (1,)), MATRIX), ROWS.T),
     "columns with the matrix": (multiply(((0,), (0,)), MATRIX.T), ROWS.T),
+    "rows along two axes": (multiply(((1,), (1,)), MATRIX), jnp.arange(36.0).reshape(2, 6, 3)),
+    "one row each": (multiply(((2,), (0,)), MATRIX.T), ROWS[:, None]),
 }
 LEFT_ALONE = {
     "the matrix first": (lambda rows: [MATRIX @ rows.T], ROWS),

@@ -139,6 +139,13 @@ def test_auto_goes_backward_through_custom_vjp():
         fad.jacobian(fun, mode="fwd")(2.0)
 
 
+def test_auto_goes_backward_through_hooks_that_are_not_linear():
+    for hook in (jnp.tanh, lambda g: 2 * g):
+        attach = jax.jit(lambda x, hook=hook: fad.grad_hook(x, hook))
+        fun = lambda x, attach=attach: attach(x) * jnp.ones(3)  # noqa: E731
+        assert_same(fad.jacobian(fun)(2.0), jax.jacrev(fun)(2.0))
+
+
 def test_auto_goes_backward_where_python_looks_at_numbers():
     fun = lambda x: x * jnp.ones(3) if x > 0 else -x * jnp.ones(3)  # noqa: E731
     assert_same(fad.jacobian(fun, chunk_size=2)(-2.0), jax.jacrev(fun)(-2.0))

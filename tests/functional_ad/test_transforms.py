@@ -428,7 +428,17 @@ def test_the_library_itself_promotes_nothing_implicitly():
 
     def compute(params, batch):
         pulled = fad.vjp(strict_loss, params, batch, cotangent=jnp.float32(2))
+        scale_and_clip_strictly(strict_loss, params, batch)
         return fad.value_and_grad(strict_loss)(params, batch), pulled, step(params, batch)
+
+    def scale_and_clip_strictly(fun, params, batch):
+        loss_scale = fad.LossScale()
+        hooked = lambda p: fad.grad_hook(fad.scale_grad(p, 2), lambda g: g)  # noqa: E731
+        scaled = lambda p: loss_scale.scale(fun(hooked(p), batch))  # noqa: E731
+        grads, is_finite = loss_scale.unscale(fad.value_and_grad(scaled)(params)[1])
+        fad.clip_by_norm(grads, 1, norm_type=3)
+        loss_scale.update(is_finite)
+        fad.hessian(lambda w: fun({**params, "w": w}, batch), chunk_size=5)(params["w"])
 
     with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
         (value, _), (_, (doubled, _)), (accumulated, grads) = jax.jit(compute)(params, batch)
