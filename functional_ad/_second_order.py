@@ -43,9 +43,9 @@ def jacobian(
             forward for each of the argument. ``"auto"`` takes the fewer: forward if the
             floating-point leaves of the argument have fewer elements than those of the output,
             else reverse. It takes reverse all the same if the argument is complex, if ``fun`` has
-            functions with ``jax.custom_vjp`` (which have no forward mode), or if Python looks at
-            its numbers so that it cannot be traced; and forward if the output is complex. To count,
-            it traces ``fun`` once more.
+            functions with ``jax.custom_vjp`` or a ``grad_hook`` that is not linear (which have no
+            forward mode), or if Python looks at its numbers so that it cannot be traced; and
+            forward if the output is complex. To find out, it traces ``fun`` once or twice more.
         chunk_size: At most how many rows (in forward mode columns) to compute at a time; None means
             all. What is held grows with it, the time shrinks until the machine is busy: 32 is
             plenty on a CPU. The parts are of one size, so a few rows may be computed twice.
