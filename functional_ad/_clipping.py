@@ -71,6 +71,8 @@ def clip_by_norm(
         https://optax.readthedocs.io/en/latest/api/transformations.html#optax.clip_by_global_norm
     """
     power = _check_norm_type(norm_type)
+    if isinstance(max_norm, int) and not isinstance(max_norm, bool):
+        max_norm = float(max_norm)  # it may be above what an array of integers holds
     _check_max_norm(max_norm)
     leaves, treedef = jax.tree.flatten(grads)
     places = [i for i, leaf in enumerate(leaves) if _tree.is_differentiable(leaf)]
@@ -78,8 +80,10 @@ def clip_by_norm(
     dtype = max((n.dtype for n in norms), key=lambda d: d.itemsize, default=jnp.float32)
     norm = _compute_norm(jnp.stack([n.astype(dtype) for n in norms]), power) if norms else _zero()
     is_finite = jnp.isfinite(norm)
-    # Not max_norm / (...): PyTorch divides a number by a tensor so, which rounds twice.
-    factor = jnp.minimum((1 / (norm + 1e-6)) * jnp.asarray(max_norm).astype(dtype), 1.0)
+    # As PyTorch divides a number by a tensor; but the inverse of a great norm is flushed to 0.
+    bound, divisor = jnp.asarray(max_norm).astype(dtype), norm + 1e-6
+    inverse = 1 / divisor
+    factor = jnp.minimum(jnp.where(inverse > 0, bound * inverse, bound / divisor), 1.0)
     for i in places:
         leaf = jnp.asarray(leaves[i])
         wide = _widen(leaf)

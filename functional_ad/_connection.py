@@ -49,17 +49,21 @@ def connected(fun: Callable[..., Any], *args: PyTree) -> PyTree:
     mask = jax.tree.map(_tree.is_differentiable, args)
     diff, rest = partition(args, mask)
     leaves, tree = jax.tree.flatten(diff)
+    # Shapes of integers stand for arrays too.
+    shapes, others = partition(rest, jax.tree.map(_is_shape, rest))
+    given, shapes_tree = jax.tree.flatten(shapes)
 
-    def of_floats(leaves: Sequence[Any]) -> list[Any]:
-        outputs = jax.tree.leaves(fun(*combine(jax.tree.unflatten(tree, leaves), rest)))
+    def of_floats(leaves: Sequence[Any], given: Sequence[Any]) -> list[Any]:
+        filled = combine(jax.tree.unflatten(shapes_tree, given), others)
+        outputs = jax.tree.leaves(fun(*combine(jax.tree.unflatten(tree, leaves), filled)))
         return [leaf for leaf in outputs if _tree.is_differentiable(leaf)]
 
     try:
-        flags = _follow_backward(of_floats, leaves)
+        flags = _follow_backward(of_floats, leaves, given)
     except ValueError as error:
         # A loop of unknown length has a derivative in forward mode only.
         try:
-            flags = _follow_forward(of_floats, leaves)
+            flags = _follow_forward(of_floats, leaves, given)
         except Exception:
             raise error from None
     found = iter(flags)
@@ -67,28 +71,39 @@ def connected(fun: Callable[..., Any], *args: PyTree) -> PyTree:
     return result[0] if len(args) == 1 else result
 
 
-def _follow_backward(fun: Callable[[Sequence[Any]], list[Any]], leaves: list[Any]) -> list[bool]:
+def _is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+Traced = Callable[[Sequence[Any], Sequence[Any]], list[Any]]
+"""A function of the leaves that may be connected, and of other arrays."""
+
+
+def _follow_backward(fun: Traced, leaves: list[Any], others: list[Any]) -> list[bool]:
     """Which cotangents of the leaves are made from those of the outputs."""
 
-    def pull_back(leaves: list[Any], cotangents: list[Any]) -> list[Any]:
-        _, pullback = jax.vjp(fun, leaves)
+    def pull_back(leaves: list[Any], others: list[Any], cotangents: list[Any]) -> list[Any]:
+        _, pullback = jax.vjp(lambda leaves: fun(leaves, others), leaves)
         (grads,) = pullback(cotangents)
         return grads
 
-    jaxpr = jax.make_jaxpr(pull_back)(leaves, jax.eval_shape(fun, leaves)).jaxpr
-    given = {v: place >= len(leaves) for place, v in enumerate(jaxpr.invars)}
+    cotangents = jax.eval_shape(fun, leaves, others)
+    jaxpr = jax.make_jaxpr(pull_back)(leaves, others, cotangents).jaxpr
+    ahead = len(leaves) + len(others)
+    given = {v: place >= ahead for place, v in enumerate(jaxpr.invars)}
     flags = _flow.find_required(jaxpr.eqns, given | dict.fromkeys(jaxpr.constvars, False))
     return [_flow.read(flags, atom) for atom in jaxpr.outvars]
 
 
-def _follow_forward(fun: Callable[[Sequence[Any]], list[Any]], leaves: list[Any]) -> list[bool]:
+def _follow_forward(fun: Traced, leaves: list[Any], others: list[Any]) -> list[bool]:
     """Which tangents of the leaves those of the outputs are made from."""
 
-    def push_forward(leaves: list[Any], tangents: list[Any]) -> list[Any]:
-        return jax.jvp(fun, (leaves,), (tangents,))[1]
+    def push_forward(leaves: list[Any], others: list[Any], tangents: list[Any]) -> list[Any]:
+        return jax.jvp(lambda leaves: fun(leaves, others), (leaves,), (tangents,))[1]
 
-    jaxpr = jax.make_jaxpr(push_forward)(leaves, leaves).jaxpr
-    given = {v: place >= len(leaves) for place, v in enumerate(jaxpr.invars)}
+    jaxpr = jax.make_jaxpr(push_forward)(leaves, others, leaves).jaxpr
+    ahead = len(leaves) + len(others)
+    given = {v: place >= ahead for place, v in enumerate(jaxpr.invars)}
     flags = _flow.find_required(jaxpr.eqns, given | dict.fromkeys(jaxpr.constvars, False))
     reached = _flow.find_reached(jaxpr.eqns, flags, jaxpr.outvars)
-    return [reached[variable] for variable in jaxpr.invars[len(leaves) :]]
+    return [reached[variable] for variable in jaxpr.invars[ahead:]]

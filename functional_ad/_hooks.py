@@ -35,7 +35,8 @@ def grad_hook(x: PyTree, fn: Callable[[PyTree], PyTree]) -> PyTree:
 
     Reverse mode works with any ``fn``. Forward mode (``jax.jvp``, and so ``jax.hessian``) needs one
     that is linear and prints nothing: sums, products with constants, masks, matrix products, and
-    what only moves numbers about. The tangent then goes through its transpose.
+    what only moves numbers about (not ``jnp.take``, which puts NaN where there is nothing to take,
+    but ``g[indices]``). The tangent then goes through its transpose.
 
     Args:
         x: A pytree with at least one floating-point or complex leaf.
@@ -120,6 +121,8 @@ def scale_grad(x: PyTree, scale: Any) -> PyTree:
         https://docs.pytorch.org/docs/stable/generated/torch.Tensor.register_hook.html
         https://arxiv.org/abs/1505.07818
     """
+    if isinstance(scale, int) and not isinstance(scale, bool):
+        scale = float(scale)  # it may be above what an array of integers holds
     _check_scale(scale)
 
     def attach(leaf: Any) -> Any:
@@ -138,16 +141,16 @@ def _scale(x: Any, scale: Any) -> Any:
 def _scale_tangent(primals: tuple[Any, Any], tangents: tuple[Any, Any]) -> tuple[Any, Any]:
     # Called anew for the value, so that a derivative of this derivative is scaled, too.
     (x, scale), (tangent, _) = primals, tangents
-    return _scale(x, scale), tangent * jnp.asarray(scale).astype(jax.typeof(tangent).dtype)
+    tangent = jnp.asarray(tangent)  # it may be a Python float
+    return _scale(x, scale), tangent * jnp.asarray(scale).astype(tangent.dtype)
 
 
 def _attach(program: ClosedJaxpr, floats: list[Any]) -> list[Any]:
     """The values, with a derivative rule that takes cotangents through the program."""
-    # What is printed on the way back would not be by a transpose.
-    linear = is_linear(program) and not program.jaxpr.effects
+    linear = is_linear(program)
 
     def pull(constants: list[Any], cotangents: list[Any]) -> list[Any]:
-        return list(jaxpr_as_fun(ClosedJaxpr(program.jaxpr, constants))(*cotangents))
+        return [*map(jnp.asarray, jaxpr_as_fun(ClosedJaxpr(program.jaxpr, constants))(*cotangents))]
 
     # What the hook closes over are arguments: a rule must not hold values of another trace.
     @jax.custom_jvp
@@ -156,20 +159,21 @@ def _attach(program: ClosedJaxpr, floats: list[Any]) -> list[Any]:
         return floats if linear else jax.jit(backward_only)(floats)
 
     def push(primals: Any, tangents: Any) -> tuple[list[Any], list[Any]]:
-        (floats, constants), (pushed, _) = primals, tangents
-        value = attached(floats, constants)
-        if all(isinstance(tangent, SymbolicZero) for tangent in pushed):
-            return value, [jnp.zeros_like(x) for x in floats]  # a derivative for a constant only
+        (floats, constants), (given, _) = primals, tangents
+        values = attached(floats, constants)
+        if all(isinstance(tangent, SymbolicZero) for tangent in given):
+            return values, [jnp.zeros_like(value) for value in floats]
         pushed = [
-            jnp.zeros_like(x) if isinstance(tangent, SymbolicZero) else tangent
-            for x, tangent in zip(floats, pushed, strict=True)
+            jnp.zeros_like(value) if isinstance(tangent, SymbolicZero) else jnp.asarray(tangent)
+            for value, tangent in zip(floats, given, strict=True)
         ]
         if linear:
             (pushed,) = jax.linear_transpose(lambda cts: pull(constants, cts), floats)(pushed)
         else:
             pushed = pull_only(pull, constants, pushed, _refuse_forward)
-        return value, pushed
+        return values, pushed
 
+    # Nothing comes back to values that depend on nothing, whatever the constants depend on.
     attached.defjvp(push, symbolic_zeros=True)
     return attached(floats, list(program.consts))
 
@@ -184,7 +188,7 @@ def _refuse_forward() -> NoReturn:
         explain(
             "`functional_ad.grad_hook(fn=...)` must be linear to be used in forward mode.",
             expected="sums, products with constants, masks, matrix products, reshapes",
-            got="an operation that is none of these, or an added constant",
+            got="an operation that is none of these, an added constant, or a print",
             fix="Take the derivative in reverse mode (`jax.grad`, `jax.vjp`), twice for a second "
             "derivative; to only scale a gradient, use `functional_ad.scale_grad`.",
         )

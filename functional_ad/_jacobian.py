@@ -116,7 +116,7 @@ def _compute_by_rows(
     name: str, compute: Callable[..., Any], inputs: list[Any], chunk: int | None
 ) -> Blocks:
     outputs, pullback, beside = jax.vjp(compute, inputs, has_aux=True)
-    _check_real(name, "rev", "outputs", outputs)
+    _check_real(name, "rev", "outputs", outputs, inputs)
     stacked = _apply_to_basis(lambda unit: pullback(unit)[0], outputs, chunk, axis=0)
     cut = [
         [rows[start:stop].reshape(np.shape(y) + np.shape(x)) for y, start, stop in _cut(outputs)]
@@ -128,7 +128,7 @@ def _compute_by_rows(
 def _compute_by_columns(
     name: str, compute: Callable[..., Any], inputs: list[Any], chunk: int | None
 ) -> Blocks:
-    _check_real(name, "fwd", "arguments", inputs)
+    _check_real(name, "fwd", "arguments", inputs, [])
     outputs, push, beside = jax.linearize(compute, inputs, has_aux=True)
     stacked = _apply_to_basis(push, inputs, chunk, axis=-1)
     return [
@@ -199,18 +199,22 @@ def _match_dtype(block: Any, leaf: Any) -> Any:
     return block if _tree.is_complex(block) else block.astype(jax.typeof(leaf).dtype)
 
 
-def _check_real(name: str, mode: str, what: str, leaves: list[Any]) -> None:
+def _check_real(name: str, mode: str, what: str, leaves: list[Any], opposite: list[Any]) -> None:
     wrong = [_tree.describe(leaf) for leaf in leaves if _tree.is_complex(leaf)]
     if wrong:
         other = "the real and imaginary parts as two leaves"
+        if mode == "fwd":
+            fix = f'Use `mode="rev"`, or pass {other}.'
+        elif any(map(_tree.is_complex, opposite)):
+            fix = f"Pass and return {other}: no mode has both complex."
+        else:
+            fix = f'Use `mode="fwd"`, or return {other}.'
         raise OutputError(
             explain(
                 f"`functional_ad.{name}` in mode {mode!r} needs real {what}.",
                 expected="floating-point leaves",
                 got=wrong,
-                fix=f'Use `mode="fwd"`, or return {other}.'
-                if mode == "rev"
-                else f'Use `mode="rev"`, or pass {other}.',
+                fix=fix,
             )
         )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
+from jax.lax import GatherScatterMode
 
 from functional_ad import _tree
 
@@ -41,7 +42,8 @@ def is_linear(program: ClosedJaxpr) -> bool:
 
     Only operations that are known to be linear count, so the answer may be no for a program that
     is; it is never yes for one that is not. ``jax.linear_transpose`` does not ask: of ``x + 1`` it
-    makes the transpose of ``x``.
+    makes the transpose of ``x``. It would lose effects too, such as a print: with one the answer is
+    no.
 
     Example:
         >>> import jax
@@ -50,6 +52,8 @@ def is_linear(program: ClosedJaxpr) -> bool:
     """
     inputs = [_Kind.LINEAR for _ in program.jaxpr.invars]
     kinds = _classify(program.jaxpr, inputs)
+    if program.effects:
+        return False
     floating = [_tree.is_differentiable(aval) for aval in program.in_avals + program.out_avals]
     return all(floating) and all(kind in (_Kind.ZERO, _Kind.LINEAR) for kind in kinds)
 
@@ -76,12 +80,20 @@ def _classify_outputs(equation: JaxprEqn, operands: list[_Kind]) -> list[_Kind]:
         params = equation.params
         inner: Any = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
         return _classify(getattr(inner, "jaxpr", inner), operands)
+    if name == "gather" and _may_fill(equation):
+        return [_join([max(operands), _Kind.CONSTANT])]
     kind = _classify_output(name, operands)
     # A cast to an integer rounds.
     return [
         kind if kind != _Kind.LINEAR or _tree.is_differentiable(out.aval) else _Kind.OTHER
         for out in equation.outvars
     ]
+
+
+def _may_fill(equation: JaxprEqn) -> bool:
+    """Whether a ``gather`` puts a number other than 0 where an index is out of bounds."""
+    fill = equation.params["fill_value"]  # None is NaN
+    return equation.params["mode"] == GatherScatterMode.FILL_OR_DROP and (fill is None or fill != 0)
 
 
 def _classify_output(name: str, operands: list[_Kind]) -> _Kind:

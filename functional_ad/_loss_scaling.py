@@ -41,9 +41,9 @@ class LossScale:
             above 1.
         backoff_factor: By what after a step whose gradients are not finite; above 0, below 1.
         growth_interval: How many finite steps in a row let it grow.
-        current: The scale as it is, a float32 scalar. Left out, ``init_scale``.
-        growth_tracker: How many finite steps there have been in a row, an int32 scalar. Left out,
-            0.
+        current: The scale as it is, a float32 scalar or a number. Left out, ``init_scale``.
+        growth_tracker: How many finite steps there have been in a row, an int32 scalar or an int.
+            Left out, 0.
 
     Raises:
         ArgumentError: An argument is out of these bounds.
@@ -106,7 +106,8 @@ class LossScale:
             >>> print(LossScale(1024.0).scale(jnp.float16(100.0)))
             102400.0
         """
-        return jax.tree.map(lambda x: _multiply(x, self.current), loss)
+        factor = _take_array(self.current, jnp.float32)
+        return jax.tree.map(lambda x: _multiply(x, factor), loss)
 
     def unscale(self, grads: PyTree) -> tuple[PyTree, jax.Array]:
         """Divides gradients by the scale, and says whether all of them are finite.
@@ -127,7 +128,7 @@ class LossScale:
             >>> print(grads, is_finite)
             [0.00195312 0.00097656] True
         """
-        inverse = 1 / self.current
+        inverse = 1 / _take_array(self.current, jnp.float32)
         grads = jax.tree.map(lambda x: _multiply(x, inverse), grads)
         floats = [x for x in jax.tree.leaves(grads) if _tree.is_differentiable(x)]
         flags = [jnp.all(jnp.isfinite(x)) for x in floats]
@@ -154,16 +155,22 @@ class LossScale:
             512.0
         """
         _check_flag(is_finite)
-        successful = self.growth_tracker + 1
+        current = _take_array(self.current, jnp.float32)
+        successful = _take_array(self.growth_tracker, jnp.int32) + 1
         due = successful == self.growth_interval
-        grown = self.current * self.growth_factor
-        grown = jnp.where(due & jnp.isfinite(grown), grown, self.current)
+        grown = current * self.growth_factor
+        grown = jnp.where(due & jnp.isfinite(grown), grown, current)
         return dataclasses.replace(
             self,
             init_scale=_UNSET,
-            current=jnp.where(is_finite, grown, self.current * self.backoff_factor),
+            current=jnp.where(is_finite, grown, current * self.backoff_factor),
             growth_tracker=jnp.where(is_finite & ~due, successful, 0),
         )
+
+
+def _take_array(value: Any, dtype: Any) -> Any:
+    """A part of the state, which may have been read back from a file as a number."""
+    return value if isinstance(value, jax.Array) else jnp.asarray(value, dtype)
 
 
 def _multiply(leaf: Any, factor: Any) -> Any:

@@ -188,3 +188,20 @@ def test_the_comparison_with_torch_notices_a_missing_epsilon():
     leaf = np.float32([0.75, -0.5])
     _, (theirs,) = clip_by_torch([leaf], 0.25, math.inf)
     assert ulps(leaf * np.float32(0.25 / 0.75), theirs) > 8
+
+
+def test_the_factor_is_rounded_as_by_torch():
+    grads = [np.full((), 79.71875, np.float32)]
+    norm, expected = clip_by_torch(grads, 7.0, math.inf)
+    got = fad.clip_by_norm([jnp.asarray(x) for x in grads], 7.0, norm_type=math.inf)
+    assert (got.norm, got.grads[0]) == (norm, expected[0])
+
+
+def test_a_great_norm_does_not_turn_gradients_into_zeros():
+    got = fad.clip_by_norm(jnp.array([3e38, -1e38]), 300.0, norm_type=math.inf)
+    np.testing.assert_allclose(got.grads, [300.0, -100.0], rtol=1e-6)
+
+
+def test_a_bound_may_be_a_great_int():
+    grads = jnp.array([3.0, 4.0])
+    np.testing.assert_array_equal(fad.clip_by_norm(grads, 10**12).grads, grads)

@@ -273,3 +273,26 @@ def test_beside_torchs_allow_unused():
         lambda a, b, c: jnp.sum(a * lax.stop_gradient(b)), *(jnp.ones(3) for _ in leaves)
     )
     assert ours == tuple(grad is not None for grad in theirs)
+
+
+def test_shapes_of_integers_stand_for_arrays():
+    def fun(batch, table):
+        picked = table[batch["tokens"]] * batch["mask"]
+        return (
+            jnp.sum(picked)
+            + lax.while_loop(
+                lambda c: c[0] < batch["n"], lambda c: (c[0] + 1, c[1] * table[0]), (0, 1.0)
+            )[1]
+        )
+
+    shape = jax.ShapeDtypeStruct
+    batch = {
+        "tokens": shape((3,), jnp.int32),
+        "mask": shape((3,), jnp.bool_),
+        "n": shape((), jnp.int32),
+        "unused": shape((2,), jnp.float32),
+    }
+    want = ({"tokens": False, "mask": False, "n": False, "unused": False}, True)
+    assert fad.connected(fun, batch, shape((5,), jnp.float32)) == want
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    assert fad.connected(lambda p, key: p * jax.random.normal(key), 1.0, key) == (True, False)

@@ -175,7 +175,7 @@ def test_forward_mode_refuses_another_hook(name, forward):
     assert str(caught.value) == (
         "`functional_ad.grad_hook(fn=...)` must be linear to be used in forward mode.\n"
         "  expected: sums, products with constants, masks, matrix products, reshapes\n"
-        "  got:      an operation that is none of these, or an added constant\n"
+        "  got:      an operation that is none of these, an added constant, or a print\n"
         "Take the derivative in reverse mode (`jax.grad`, `jax.vjp`), twice for a second "
         "derivative; to only scale a gradient, use `functional_ad.scale_grad`."
     )
@@ -364,3 +364,99 @@ def test_first_and_second_derivatives_are_those_of_torchs_hooks(name):
     # Both in float32; values up to 100 from some ten operations.
     np.testing.assert_allclose(ours(X), grad.detach().numpy(), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(twice(X), second.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("place", ["plain", "scan", "remat"])
+def test_a_print_in_a_linear_hook_is_not_lost(place, compiled):
+    calls = []
+
+    def fn(g):
+        jax.debug.callback(lambda g: calls.append(g.tolist()), g)
+        return 2 * g
+
+    def once(x):
+        return fad.grad_hook(x, fn) ** 2
+
+    def loss(x):
+        if place == "scan":
+            return jnp.sum(lax.scan(lambda c, _: (once(c), None), x, length=1)[0])
+        return jnp.sum((jax.checkpoint(once) if place == "remat" else once)(x))
+
+    gradient = jax.grad(loss)
+    got = (jax.jit(gradient) if compiled else gradient)(jnp.array([1.0, 2.0]))
+    jax.effects_barrier()
+    assert calls == [[2.0, 4.0]]
+    np.testing.assert_array_equal(got, [4.0, 8.0])
+
+
+def test_a_hook_may_write_to_a_ref():
+    seen = jax.new_ref(jnp.zeros(2))
+
+    def fn(g):
+        seen[...] = g
+        return g
+
+    jax.grad(lambda x: jnp.sum(fad.grad_hook(x, fn) ** 2))(jnp.array([1.0, 2.0]))
+    np.testing.assert_array_equal(seen[...], [2.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    ("fill", "linear"), [({"fill_value": 5.0}, False), ({}, False), ({"fill_value": 0}, True)]
+)
+def test_what_a_gather_fills_in_is_not_lost(fill, linear):
+    def fn(g):
+        return g.at[jnp.array([2, 7, 0])].get(mode="fill", **fill)
+
+    assert is_linear(jax.make_jaxpr(fn)(X)) == linear
+    got = jax.grad(lambda x: jnp.sum(fad.grad_hook(x, fn) * jnp.arange(1.0, 4.0)))(X)
+    np.testing.assert_array_equal(got, fn(jnp.arange(1.0, 4.0)))
+
+
+def test_indices_that_are_clipped_are_linear():
+    assert is_linear(jax.make_jaxpr(lambda g: g[jnp.array([2, 0, 1])])(X))
+
+
+@pytest.mark.parametrize("name", ["scaled", "clipped"])
+def test_a_hook_on_data_may_use_what_is_differentiated(name):
+    """Nothing comes back to the data, so the hook must not be asked for a tangent."""
+
+    def loss(w, x):
+        return jnp.sum(fad.grad_hook(x, lambda g: HOOKS[name](g * w)) * w**2)
+
+    np.testing.assert_allclose(jax.grad(loss)(2.0, X), 4 * jnp.sum(X), rtol=1e-6)
+    np.testing.assert_allclose(jax.jit(jax.hessian(loss))(2.0, X), 2 * jnp.sum(X), rtol=1e-6)
+    # The gradient of x is HOOKS(w**3), once for each element.
+    outer = jax.grad(lambda w: jnp.sum(jax.grad(loss, 1)(w, X)))(0.5)
+    slope = jax.grad(lambda w: jnp.sum(HOOKS[name](jnp.full(3, w**3))))(0.5)
+    np.testing.assert_allclose(outer, slope, rtol=1e-6)
+
+
+def test_one_leaf_of_a_hooked_tree_may_be_constant():
+    def loss(w):
+        a, b = fad.grad_hook((w, X), lambda g: (jnp.clip(g[0], -1, 1), g[1]))
+        return jnp.sum(a * b)
+
+    np.testing.assert_allclose(jax.grad(loss)(X), jnp.clip(X, -1, 1))
+
+
+def test_what_a_hook_returns_as_a_constant_comes_back_as_an_array():
+    got = jax.grad(lambda x: fad.grad_hook(x, lambda g: 1.0) ** 2)(3.0)
+    assert isinstance(got, jax.Array)
+
+
+def test_a_scale_may_be_a_great_int():
+    assert jax.grad(lambda x: fad.scale_grad(x, 2**40) * 1.0)(3.0) == 2.0**40
+
+
+@pytest.mark.parametrize(
+    "hook", [lambda x: fad.scale_grad(x, 0.5), lambda x: fad.grad_hook(x, lambda g: g / 2)]
+)
+def test_tangents_may_be_python_floats(hook):
+    assert jax.jvp(hook, (3.0,), (1.0,)) == (3.0, 0.5)
+    assert jax.jvp(jax.jit(hook), (3.0,), (1.0,)) == (3.0, 0.5)
+
+
+@pytest.mark.parametrize("then", LINEAR)
+def test_zeros_stay_zeros(then):
+    assert is_linear(jax.make_jaxpr(lambda g: LINEAR[then](jnp.zeros_like(g)))(X))

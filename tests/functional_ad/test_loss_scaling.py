@@ -170,3 +170,14 @@ def test_arguments_out_of_bounds(arguments, text):
 def test_a_flag_is_one_boolean(flag):
     with pytest.raises(fad.ArgumentError, match="must be one flag"):
         fad.LossScale().update(flag)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.float64])
+def test_a_state_that_was_read_back_as_numbers(kind):
+    loss_scale = fad.LossScale(growth_interval=4, current=kind(1024.0), growth_tracker=3)
+    assert loss_scale.scale(jnp.float16(2)) == 2048
+    grads, is_finite = loss_scale.unscale(jnp.array([1024.0], jnp.float16))
+    assert (grads.tolist(), bool(is_finite)) == ([1.0], True)
+    after = loss_scale.update(True)
+    assert (after.current, after.growth_tracker) == (2048.0, 0)
+    assert (after.current.dtype, after.growth_tracker.dtype) == (jnp.float32, jnp.int32)

@@ -431,3 +431,19 @@ def test_the_loss_is_a_real_scalar():
 def test_gradients_may_be_off(name, call):
     with fad.set_grad_enabled(False), pytest.raises(fad.GradModeError, match=rf"\.{name}` was"):
         call()
+
+
+def test_auto_goes_backward_through_a_hook_that_has_no_forward_mode():
+    def fun(x):
+        return jnp.outer(fad.grad_hook(x, lambda g: jnp.clip(g, -1.0, 1.0)), x)
+
+    got = fad.jacobian(fun)(X)
+    np.testing.assert_array_equal(got, fad.jacobian(fun, mode="rev")(X))
+    assert got.shape == (4, 4, 4)
+
+
+def test_complex_values_on_both_sides_name_no_mode():
+    with pytest.raises(fad.OutputError) as raised:
+        fad.jacobian(lambda z: z**2)(jnp.array([1j]))
+    text = "Pass and return the real and imaginary parts as two leaves: no mode has both complex."
+    assert str(raised.value).endswith(text)
