@@ -216,7 +216,8 @@ def _find_last_words(output: str) -> str:
     _, crash, report = output.rpartition("Fatal Python error:")
     if not crash:
         return "\n".join(output.rstrip().splitlines()[-LINES_SHOWN:])
-    own = str(Path(__file__).parent / "_")  # frames are innermost first: below here they are ours
+    # Frames are innermost first: below here they are ours. A crash's are written in ASCII.
+    own = str(Path(__file__).parent / "_").encode("ascii", "backslashreplace").decode()
     lines = itertools.takewhile(lambda line: own not in line, (crash + report).splitlines())
     return "\n".join(itertools.islice(lines, LINES_SHOWN)).rstrip()
 

@@ -145,7 +145,7 @@ def test_a_small_difference_at_float64_is_an_approximation(name):
     assert report.summary["warn"] == 1
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 2**16),
     exponent=st.integers(-12, 12),

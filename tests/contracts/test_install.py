@@ -117,7 +117,7 @@ def test_installs_once_and_again_when_the_pins_change(make, clone, add_python):
     assert done.stderr == ""
     backend, project = read_calls(clone)
     assert backend.endswith("--constraint constraints.txt hatchling")
-    assert project.endswith("--editable .[compare,training,test]")
+    assert project.endswith("--editable .[graph,compare,training,test]")
 
     assert make("report").stdout == "a report\n"
     assert len(read_calls(clone)) == 2
@@ -167,9 +167,9 @@ def test_linters_are_installed_for_check_alone(make, clone, add_python):
     make("-j", "report", "install-dev")
     assert [call.rpartition(" ")[2] for call in read_calls(clone)] == [
         "hatchling",
-        ".[compare,training,test]",
+        ".[graph,compare,training,test]",
         "hatchling",
-        ".[compare,training,test,dev]",
+        ".[graph,compare,training,test,dev]",
     ]
 
 
