@@ -126,6 +126,7 @@ class Known:
         source: Address of the documentation or the thread.
         kind: Whether the frameworks differ or the port is wrong.
         how: The substitution.
+        narrow: Whether the gap may show at the working dtype alone, as what a device rounds does.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Known:
     source: str
     kind: Kind
     how: How
+    narrow: bool = False
 
     def describe(self, details: Details) -> Found:
         """The entry with an attempt's details filled in."""

@@ -1,11 +1,8 @@
 """The tutorial's cases: they agree, they reproduce the tutorial's numbers, and they can fail."""
 
-import dataclasses
 import functools
 import inspect
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,27 +26,9 @@ def test_the_case_agrees(name):
     assert result.leaves
 
 
-def damage(leaf):
-    """The least of a porting mistake: a sign, a flag, a count."""
-    leaf = jnp.asarray(leaf)
-    if leaf.dtype == jnp.bool_:
-        return ~leaf
-    return leaf + 1 if jnp.issubdtype(leaf.dtype, jnp.integer) else -leaf
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_the_case_fails_if_any_of_its_outputs_is_wrong(name):
-    case = CASES[name]
-    count = len(jax.tree.leaves(case.jax(*map(jnp.asarray, case.inputs))))
-    for position in range(count):
-
-        def damaged(*args, position=position):
-            leaves, tree = jax.tree.flatten(case.jax(*args))
-            leaves[position] = damage(leaves[position])
-            return jax.tree.unflatten(tree, leaves)
-
-        result = run_case(dataclasses.replace(case, jax=damaged))
-        assert result.verdict == "MISMATCH", f"output {position} is wrong and nothing is said"
+def test_the_case_fails_if_any_of_its_outputs_is_wrong(name, find_unnoticed):
+    assert find_unnoticed(CASES[name]) == []
 
 
 def test_every_row_of_the_tutorial_has_its_case():

@@ -1,10 +1,11 @@
 """What is imported where: no private JAX, torch in few places, no package undeclared."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -132,9 +133,15 @@ def read_requirements(*extras: str) -> set[str]:
     return {re.split(r"[\s<>=!~\[;]", line, maxsplit=1)[0].lower() for line in wanted}
 
 
+@functools.cache
+def find_providers() -> Mapping[str, list[str]]:
+    """The distributions of each import name; reading all that are installed takes a while."""
+    return packages_distributions()
+
+
 def find_third_party(path: Path) -> set[str]:
     """Distributions that a file imports; an import name if nothing installed provides it."""
-    provided_by = packages_distributions()
+    provided_by = find_providers()
     tops = {name.partition(".")[0] for name in find_imports(ast.parse(path.read_text("utf-8")))}
     tops -= {*sys.stdlib_module_names, "functional_ad", "comparisons"}
     return {provided_by.get(top, [top])[0].lower() for top in tops}

@@ -73,5 +73,6 @@ PRECISION: tuple[Known, ...] = (
         source="https://github.com/jax-ml/jax/issues/14022",
         kind="convention",
         how=Setting(lambda: jax.default_matmul_precision("highest"), _multiplies),
+        narrow=True,
     ),
 )
