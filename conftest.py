@@ -21,9 +21,11 @@ os.environ["XLA_FLAGS"] = " ".join(
 # small batch norm take 45 ms in place of 0.1.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Most of the time goes into compiling the same small operations again: each process, and each run,
-# finds what another one compiled. One folder for all, beside the reports.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parent / "build/jax-cache"))
+# Most of the time goes into compiling the same small operations again: each run finds what an
+# earlier one compiled. A folder for each worker, since JAX's files are seen while they are written.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+CACHE = Path(__file__).parent / "build/jax-cache" / WORKER
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 

@@ -16,7 +16,7 @@ from torch import nn
 import comparisons
 from comparisons import Verdict, compare_training, torch_training
 from comparisons._referee import Evidence, judge
-from comparisons._trajectory._curves import POINTS
+from comparisons._trajectory import _curves
 from comparisons._trajectory._forced import Forced, ForcedRecord
 from comparisons._trajectory._sides import Stepped
 
@@ -494,26 +494,27 @@ def test_batches_are_read_once_and_in_order():
     assert losses.torch == losses.jax == (0.0, 2.0, 4.0, 6.0, 8.0)
 
 
-def test_memory_does_not_grow_with_the_steps():
-    """A thousand steps with a state of 16 kB: a list of states would take 16 MB."""
+def test_memory_does_not_grow_with_the_steps(monkeypatch):
+    """A state of 160 kB, and curves of fewer points than usual: they are full after 60 steps."""
+    monkeypatch.setattr(_curves, "POINTS", 30)
     traced = {}
 
     def read():
-        for step in range(1, 1001):
-            if step == 600:  # until here the curves grow, and tracing is slow
+        for step in range(1, 161):
+            if step == 60:  # until here the curves grow, and tracing is slow
                 tracemalloc.start()
-            if step in {650, 1000}:
+            if step in {80, 160}:
                 traced[step] = tracemalloc.get_traced_memory()[0]
             yield np.full(2, 1e-3, np.float32)
 
-    report = compare_training(halve, halve, {"w": np.ones(4000)}, read())
+    report = compare_training(halve, halve, {"w": np.ones(40_000)}, read())
     tracemalloc.stop()
     assert report.ok
-    assert report.cases[0].trajectory.steps == 1000
-    # A list of states would have grown by 5.6 MB. The curves have 500 points at both, but some of
-    # the later ones are new ones.
-    assert traced[1000] - traced[650] < 1_000_000
-    assert all(len(c.steps) <= POINTS + 2 for case in report.cases for c in case.trajectory.curves)
+    assert report.cases[0].trajectory.steps == 160
+    # A list of states would have grown by 12.8 MB. The curves have as many points at both, but
+    # some of the later ones are new ones.
+    assert traced[160] - traced[80] < 1_000_000
+    assert all(len(c.steps) <= 32 for case in report.cases for c in case.trajectory.curves)
 
 
 def test_one_step_is_enough_and_none_is_an_error():
