@@ -34,7 +34,7 @@ class Clipped(NamedTuple):
 
 
 def clip_by_norm(
-    grads: PyTree, max_norm: Any, *, norm_type: float | Literal["inf"] = 2.0
+    grads: PyTree, max_norm: Any, *, norm_type: int | float | Literal["inf"] = 2.0
 ) -> Clipped:
     """Scales gradients down so that the norm of all of them together is at most ``max_norm``.
 

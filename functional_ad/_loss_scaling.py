@@ -162,7 +162,7 @@ class LossScale:
         grown = jnp.where(due & jnp.isfinite(grown), grown, current)
         return dataclasses.replace(
             self,
-            init_scale=_UNSET,
+            init_scale=1.0,  # asked for, and not looked at where the state is given
             current=jnp.where(is_finite, grown, current * self.backoff_factor),
             growth_tracker=jnp.where(is_finite & ~due, successful, 0),
         )
