@@ -29,9 +29,11 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 
-# No deadline: the first example of a test compiles, the others do not.
-hypothesis.settings.register_profile("local", deadline=None)
-hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+# No deadline: the first example of a test compiles, the others do not. Half as many examples as
+# usual: each new shape is compiled anew.
+common = hypothesis.settings(deadline=None, max_examples=50)
+hypothesis.settings.register_profile("local", common)
+hypothesis.settings.register_profile("ci", common, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 ROOT = Path(__file__).parent

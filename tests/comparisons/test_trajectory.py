@@ -118,8 +118,7 @@ def failing(case):
 # Known-good pairs.
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(("seed", "optimizer"), list(enumerate(OPTIMIZERS)))
 def test_correct_ports_agree_over_200_steps(optimizer, seed):
     report = train(optimizer, OPTIMIZERS[optimizer][1], make_batches(200, seed), seed=seed)
     assert {str(leaf.verdict) for case in report.cases for leaf in case.leaves} <= {
