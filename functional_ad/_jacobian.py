@@ -158,27 +158,34 @@ def _apply_to_basis(
     kinds = [jax.eval_shape(lambda x: x, leaf) for leaf in like]
     count = sum(map(np.size, like))
 
-    def apply_to_unit(index: Any) -> list[Any]:
-        return linear([_make_unit(kind, index - start) for kind, start, _ in _cut(kinds)])
-
     steps = 1 if chunk is None else -(-count // chunk)
     size = -(-count // max(steps, 1))
 
-    def compute_part(start: Any) -> list[Any]:
-        return jax.vmap(apply_to_unit, out_axes=axis)(start + jnp.arange(size, dtype=jnp.int32))
+    apply = jax.vmap(linear, out_axes=axis)
+    apply_fast = multiply_fast(apply)
+
+    def make_units(start: Any) -> tuple[list[Any], list[Any]]:
+        """One unit vector a row, and for leaves that are vectors, where its 1 is if it has one."""
+        rows = start + jnp.arange(size, dtype=jnp.int32)
+        indices = [rows - first for _, first, _ in _cut(kinds)]
+        units = [
+            jax.vmap(functools.partial(_make_unit, kind))(index)
+            for kind, index in zip(kinds, indices, strict=True)
+        ]
+        vectors = [kind.ndim == 1 for kind in kinds]
+        return units, [i if is_one else None for i, is_one in zip(indices, vectors, strict=True)]
 
     if steps <= 1:
-        return compute_part(jnp.int32(0))
-    compute_fast = multiply_fast(compute_part)
+        return apply(make_units(jnp.int32(0))[0])
 
     def add_part(step: Any, results: list[Any]) -> list[Any]:
         start = jnp.minimum(step * size, count - size)
         return [
             lax.dynamic_update_slice_in_dim(result, part, start, axis % result.ndim)
-            for result, part in zip(results, compute_fast(start), strict=True)
+            for result, part in zip(results, apply_fast(*make_units(start)), strict=True)
         ]
 
-    parts = jax.eval_shape(compute_fast, jnp.int32(0))
+    parts = jax.eval_shape(lambda: apply_fast(*make_units(jnp.int32(0))))
     return lax.fori_loop(0, steps, add_part, [_make_result(part, count, axis) for part in parts])
 
 
