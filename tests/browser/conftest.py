@@ -21,7 +21,9 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: playwright's event loop runs in this thread until it is closed,
+# and what another test would run with asyncio could not start.
+@pytest.fixture(scope="module")
 def browser():
     if not Path(CHROMIUM).is_file():
         pytest.skip("chromium is not installed")

@@ -214,7 +214,7 @@ def test_the_case_is_readable(name):
     case = RUNNABLE[name].case
     sources = read_source(case.torch), read_source(case.jax)
     for source in sources:
-        assert source.startswith("def ")
+        assert re.match(r"(@\w+\n)?def ", source)
         assert len(source.splitlines()) < 32
         assert max(map(len, source.splitlines())) <= 56
     assert inspect.signature(case.jax).parameters.keys() == (

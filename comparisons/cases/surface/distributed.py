@@ -1,6 +1,7 @@
 """torch.distributed."""
 
-import contextlib
+import functools
+import gc
 
 import jax
 import jax.numpy as jnp
@@ -20,19 +21,28 @@ W = np.array([[0.6, -0.3], [0.2, 0.9]])
 X = np.array([[0.5, -1.5], [2.0, 0.1], [-0.4, 1.3]])
 
 
-@contextlib.contextmanager
-def one_process():
-    """A process group of this process alone, which needs no network."""
-    torch.distributed.init_process_group(
-        "gloo",
-        store=torch.distributed.HashStore(),
-        rank=0,
-        world_size=1,
-    )
-    try:
-        yield
-    finally:
-        torch.distributed.destroy_process_group()
+def in_one_process(fn):
+    """Runs a function in a process group of this process alone, which needs no network.
+
+    What DDP leaves is collected first: were its reducer the last to hold the group, the group's
+    threads would be waited for with the interpreter locked, and they may be waiting for that lock.
+    """
+
+    @functools.wraps(fn)
+    def run(*args):
+        torch.distributed.init_process_group(
+            "gloo",
+            store=torch.distributed.HashStore(),
+            rank=0,
+            world_size=1,
+        )
+        try:
+            return fn(*args)
+        finally:
+            gc.collect()
+            torch.distributed.destroy_process_group()
+
+    return run
 
 
 class Model(torch.nn.Module):
@@ -48,16 +58,16 @@ class Model(torch.nn.Module):
         return (x @ self.used).sin().sum()
 
 
+@in_one_process
 def no_sync_torch(w, x):
-    with one_process():
-        model = DistributedDataParallel(
-            Model(w), find_unused_parameters=True
-        )
-        with model.no_sync():
-            for row in x[:-1]:
-                model(row).backward()
-        model(x[-1]).backward()  # reduces here
-        return model.module.used.grad
+    model = DistributedDataParallel(
+        Model(w), find_unused_parameters=True
+    )
+    with model.no_sync():
+        for row in x[:-1]:
+            model(row).backward()
+    model(x[-1]).backward()  # reduces here
+    return model.module.used.grad
 
 
 def no_sync_jax(w, x):
@@ -79,18 +89,18 @@ def no_sync_jax(w, x):
     )(w, x)
 
 
+@in_one_process
 def unused_torch(w, x):
-    with one_process():
-        model = DistributedDataParallel(
-            Model(w), find_unused_parameters=True
+    model = DistributedDataParallel(
+        Model(w), find_unused_parameters=True
+    )
+    model(x).backward()
+    return {
+        name: param.grad is not None
+        for name, param in (
+            model.module.named_parameters()
         )
-        model(x).backward()
-        return {
-            name: param.grad is not None
-            for name, param in (
-                model.module.named_parameters()
-            )
-        }
+    }
 
 
 def unused_jax(w, x):
