@@ -265,7 +265,7 @@ def test_any_wiring(wiring, within):
 
 
 def test_beside_torchs_allow_unused():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch")
     leaves = [torch.ones(3, requires_grad=True) for _ in range(3)]
     output = (leaves[0] * leaves[1].detach()).sum()
     theirs = torch.autograd.grad(output, leaves, allow_unused=True)

@@ -68,7 +68,7 @@ OPERATIONS = {
 
 
 def _torch():
-    return pytest.importorskip("torch")
+    return pytest.importorskip("torch", reason="needs torch")
 
 
 @st.composite

@@ -441,7 +441,7 @@ def test_what_cannot_be_reached_is_named_with_what_it_is_in(op, within):
 
 
 def test_beside_torchs_retain_grad():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="needs torch")
 
     def ours(w, x):
         h = tag("h")(jnp.tanh(x @ w))
