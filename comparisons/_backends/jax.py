@@ -55,8 +55,9 @@ def session(dtype: str) -> Generator[None]:
         ):
             yield
     finally:
+        after = jax.config.values  # made anew whenever it is asked for
         for key, value in before.items():
-            if jax.config.values[key] != value:
+            if after[key] != value:
                 jax.config.update(key, value)
 
 

@@ -71,7 +71,7 @@ def describe() -> dict[str, Any]:
 @contextlib.contextmanager
 def session(dtype: torch.dtype) -> Generator[None]:
     """The run's dtype as default dtype, gradients on; whatever is changed inside is put back."""
-    before = [(put_back, read()) for read, put_back in _SETTINGS]
+    before = [(read, put_back, read()) for read, put_back in _SETTINGS]
     with (
         random_states_restored(),
         torch.random.fork_rng(devices=[]),
@@ -83,8 +83,14 @@ def session(dtype: torch.dtype) -> Generator[None]:
         try:
             yield
         finally:
-            for put_back, value in before:
-                put_back(value)
+            for read, put_back, value in before:
+                if read() != value:
+                    put_back(value)
+
+
+def _set_default_device(device: torch.device) -> None:
+    """None for the CPU: torch sends each call through a mode once a device is set, whichever."""
+    torch.set_default_device(None if device.type == "cpu" else device)
 
 
 def _read_flush_denormal() -> bool:
@@ -105,7 +111,7 @@ _SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
     (torch.get_default_dtype, torch.set_default_dtype),
     (torch.is_grad_enabled, torch.set_grad_enabled),
     (torch.get_num_threads, torch.set_num_threads),
-    (torch.get_default_device, torch.set_default_device),
+    (torch.get_default_device, _set_default_device),
     (_read_flush_denormal, torch.set_flush_denormal),
     (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
     (

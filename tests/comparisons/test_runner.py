@@ -166,6 +166,7 @@ def test_settings_are_as_they_were_even_after_an_exception():
         torch.set_grad_enabled(False)
         torch.set_default_dtype(torch.float16)
         torch.set_num_threads(1)
+        torch.set_default_device("meta")
         torch.manual_seed(3)
         torch.set_float32_matmul_precision("medium")
         torch.use_deterministic_algorithms(True, warn_only=True)
@@ -193,6 +194,8 @@ def test_settings_are_as_they_were_even_after_an_exception():
         assert torch.get_default_dtype() == torch.float32
         assert torch.get_num_threads() == 2
         assert (torch.rand(3) == want).all()
+        # No mode is left around torch's calls either: it drops l1_loss's weight, in torch 2.13.
+        assert torch.overrides._get_current_function_mode_stack() == []
         assert not jax.config.jax_enable_x64
         assert functional_ad.is_grad_enabled()
         assert torch.get_float32_matmul_precision() == "highest"
