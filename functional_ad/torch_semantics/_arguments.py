@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from functional_ad import _tree
@@ -43,8 +44,11 @@ def check_number(
     Raises:
         ArgumentError: It is no real scalar, or out of bounds.
     """
+    if isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
     if isinstance(value, jax.Array):
-        if np.shape(value) == () and np.issubdtype(value.dtype, np.floating | np.integer):
+        kinds = (jnp.floating, jnp.integer)
+        if value.shape == () and any(jnp.issubdtype(value.dtype, kind) for kind in kinds):
             return
     elif isinstance(value, int | float | np.number) and not isinstance(
         value, bool | np.complexfloating

@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ["functional_ad", "functional_ad.experimental", "functional_ad.training", "comparisons"]
+PACKAGES = [
+    *("functional_ad", "functional_ad.experimental", "functional_ad.training", "comparisons"),
+    "functional_ad.torch_semantics",
+    *(f"functional_ad.torch_semantics.{name}" for name in ("losses", "lr_scheduler", "optim")),
+]
 
 
 @pytest.fixture(params=PACKAGES)
@@ -50,7 +54,7 @@ def test_all_is_what_is_there(package):
         name
         for name in dir(package)
         if not name.startswith("_")
-        and not isinstance(vars(package).get(name), types.ModuleType)
+        and (name in package.__all__ or not isinstance(vars(package).get(name), types.ModuleType))
         and getattr(vars(package).get(name), "__module__", None) != "typing"
         and name not in {"annotations", "TYPE_CHECKING"}
     }

@@ -1,0 +1,22 @@
+"""What an optimizer's update costs, as XLA counts it in the compiled program."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+
+SHAPES = {"weight": (64, 32), "bias": (32,)}
+
+
+def count_flops(optimizer: optax.GradientTransformation) -> float:
+    """Compiles one update of a layer's parameters, and reads its flops."""
+    params = {name: jax.ShapeDtypeStruct(shape, jnp.float32) for name, shape in SHAPES.items()}
+    state = jax.eval_shape(optimizer.init, params)
+
+    def update(grads, state, params):
+        updates, state = optimizer.update(grads, state, params)
+        return optax.apply_updates(params, updates), state
+
+    compiled = jax.jit(update).lower(params, state, params).compile()
+    return compiled.cost_analysis()["flops"]

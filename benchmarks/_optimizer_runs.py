@@ -1,0 +1,184 @@
+"""One optimizer in PyTorch and here, on the same gradients: parameters and state of every step.
+
+PyTorch runs first, on a gradient that depends on its parameters, moves on its own besides, and
+changes its sign and its size: `weight * tanh(parameter - target)`, with a target that swings. Its
+gradients are recorded, and are those of the optimizer here, too. So what differs is the optimizer,
+and not what a rounding grows to in a descent; and everything else is one compiled scan.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+
+from benchmarks._optimizer_rows import ROWS, Make, Options, Row
+from functional_ad.torch_semantics import optim
+from functional_ad.torch_semantics.optim._slots import SLOTS, read_state
+
+STEPS = 1_000
+Leaves = dict[str, np.ndarray]
+
+
+class Run(NamedTuple):
+    """Of each step, by the leaf's name: gradients, parameters, and by PyTorch's name the state."""
+
+    grads: Leaves
+    params: Leaves
+    state: dict[str, Leaves]
+
+
+class Difference(NamedTuple):
+    """How far two runs are apart, relative to the largest magnitude of a leaf up to that step."""
+
+    params: float
+    state: float
+
+
+def get_maker(name: str) -> Make:
+    """The optimizer of that name."""
+    return getattr(optim, name)
+
+
+@contextmanager
+def double_precision() -> Iterator[None]:
+    """float64 in both, also for the scalars that PyTorch keeps in its default dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with jax.enable_x64(True):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def make_params(row: Row, dtype: str) -> Leaves:
+    """Where a run begins: numbers of the size of 1."""
+    rng = np.random.default_rng(0)
+    return {
+        name: np.asarray(rng.standard_normal(shape), dtype) for name, shape in row.shapes.items()
+    }
+
+
+def make_targets(row: Row, steps: int, dtype: str) -> tuple[dict[str, float], Leaves]:
+    """How strong the gradient of each leaf is, and where it points in each step."""
+    rng = np.random.default_rng(1)
+    strengths = dict(zip(row.shapes, (0.1, 1.0, 20.0), strict=False))
+    time = np.arange(steps)
+    targets = {}
+    for name, shape in row.shapes.items():
+        pace = rng.uniform(0.003, 0.3, shape)
+        phase = rng.uniform(0.0, 6.0, shape)
+        targets[name] = 2 * np.cos(np.multiply.outer(time, pace) + phase).astype(dtype)
+    return strengths, targets
+
+
+def run_torch(row: Row, options: Options, *, steps: int = STEPS, dtype: str = "float64") -> Run:
+    """Runs PyTorch's optimizer and records its steps."""
+    params = {name: torch.tensor(x) for name, x in make_params(row, dtype).items()}
+    optimizer = getattr(torch.optim, row.torch)(params.values(), **options)
+    strengths, targets = make_targets(row, steps, dtype)
+    moving = {name: torch.from_numpy(x) for name, x in targets.items()}
+    grads: dict[str, list[Any]] = {name: [] for name in params}
+    path: dict[str, list[Any]] = {name: [] for name in params}
+    state: dict[str, dict[str, list[Any]]] = {}
+    for step in range(steps):
+        for name, param in params.items():
+            param.grad = (param - moving[name][step]).tanh_().mul_(strengths[name])
+            grads[name].append(param.grad)
+        optimizer.step()
+        for name, param in params.items():
+            path[name].append(param.clone())
+            for key, value in optimizer.state[param].items():
+                if value is not None:
+                    entry = state.setdefault(key, {}).setdefault(name, [])
+                    entry.append(value.clone() if isinstance(value, torch.Tensor) else value)
+    stacked = {key: _stack(leaves) for key, leaves in state.items()}
+    return Run(_stack(grads), _stack(path), stacked)
+
+
+def run_here(
+    name: str,
+    row: Row,
+    variant: str,
+    numbers: Options,
+    grads: Leaves,
+    *,
+    make: Make | None = None,
+) -> Run:
+    """Runs the optimizer here on recorded gradients: `make` in its place, to plant a defect.
+
+    `numbers` are traced, the options of the variant are not.
+    """
+    dtype = next(iter(grads.values())).dtype
+    traced = {key: value for key, value in numbers.items() if key not in row.variants[variant]}
+    scan = _compile(name, variant, make or get_maker(name), dtype.name)
+    arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), dict(traced))
+    path, state = scan(arrays, make_params(row, dtype.name), grads)
+    return Run(grads, jax.tree.map(np.asarray, path), jax.tree.map(np.asarray, state))
+
+
+def compare(one: Run, other: Run) -> Difference:
+    """Measures how far two runs are apart.
+
+    Raises:
+        ValueError: One has an entry of the state that the other lacks.
+    """
+    if one.state.keys() != other.state.keys():
+        raise ValueError(f"states differ: {sorted(one.state)} and {sorted(other.state)}")
+    return Difference(
+        _compare_leaves(one.params, other.params),
+        max([_compare_leaves(one.state[key], other.state[key]) for key in one.state], default=0.0),
+    )
+
+
+def _compare_leaves(ones: Leaves, others: Leaves) -> float:
+    return max(_compare_arrays(ones[name], others[name]) for name in ones)
+
+
+def _compare_arrays(one: np.ndarray, other: np.ndarray) -> float:
+    """Both have the steps as their first axis."""
+    steps = len(one)
+    error = np.abs(one - other).reshape(steps, -1).max(1)
+    size = np.maximum.accumulate(np.abs(one).reshape(steps, -1).max(1))
+    if not np.isfinite(error).all():
+        return np.inf
+    worst = np.where(error > 0, np.inf, 0.0)
+    return float(np.divide(error, size, out=worst, where=size > 0).max())
+
+
+def _stack(leaves: Mapping[str, list[Any]]) -> Leaves:
+    return {
+        name: torch.stack(values).numpy()
+        if isinstance(values[0], torch.Tensor)
+        else np.asarray(values)
+        for name, values in leaves.items()
+    }
+
+
+@functools.cache
+def _compile(name: str, variant: str, make: Make, dtype: str) -> Any:
+    options = ROWS[name].variants[variant]
+    slots = SLOTS[name]
+
+    @jax.jit
+    def scan(numbers: Options, params: Leaves, grads: Leaves) -> tuple[Any, Any]:
+        transform = make(**{**numbers, **options})
+
+        def step(carry: Any, grad: Leaves) -> tuple[Any, Any]:
+            params, state = carry
+            updates, state = transform.update(grad, state, params)
+            params = optax.apply_updates(params, updates)
+            return (params, state), (params, read_state(slots, state, params))
+
+        _, out = jax.lax.scan(step, (params, transform.init(params)), grads)
+        return out
+
+    return scan
