@@ -41,7 +41,8 @@ class Outcome(NamedTuple):
 
 def build_programs() -> dict[str, Callable[[], Outcome]]:
     """Builds the four programs, by name; each call trains from the start."""
-    (x, y), _ = load_data("tutorial")
+    train, _ = load_data("tutorial")
+    x, y = train.inputs, train.targets
     return {
         SCAN: _build_scan(x, y),
         STEPS: _build_steps(x, y),

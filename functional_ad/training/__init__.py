@@ -1,7 +1,8 @@
 """The jit-compiled training script: ``python -m functional_ad.training``, and the same from Python.
 
 Two runs are built in: the tutorial's linear regression on the tutorial's own data, and a
-perceptron on scikit-learn's digits. Each epoch is one jitted ``lax.scan`` with donated state.
+perceptron on scikit-learn's digits. Each logging interval,
+by default an epoch, is one jitted ``lax.scan`` with donated state.
 
 Importing this package imports neither typer, rich nor scikit-learn; what needs them asks for
 ``pip install 'functional-ad[training]'`` where it does not find them.
@@ -14,7 +15,7 @@ from functional_ad.training._errors import ConfigError as ConfigError
 from functional_ad.training._errors import DivergedError as DivergedError
 from functional_ad.training._errors import MissingExtraError as MissingExtraError
 from functional_ad.training._errors import TrainingError as TrainingError
-from functional_ad.training._loop import Epoch as Epoch
+from functional_ad.training._loop import Interval as Interval
 from functional_ad.training._loop import Result as Result
 from functional_ad.training._loop import train as train
 
@@ -22,7 +23,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DivergedError",
-    "Epoch",
+    "Interval",
     "MissingExtraError",
     "Result",
     "TrainingError",

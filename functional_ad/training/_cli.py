@@ -101,6 +101,18 @@ def _make_command(
         str | None,
         _declare("INTEGER", "hidden", f"Width of the mlp's hidden layer, 1 to {MAX_HIDDEN}."),
     ] = None,
+    log_every: Annotated[
+        str | None,
+        _declare(
+            "INTEGER",
+            "log_every",
+            "Updates per logging interval, each of which is one compiled call; None: an epoch's.",
+        ),
+    ] = None,
+    keep_grads: Annotated[
+        str | None,
+        _declare("true|false", "keep_grads", "Keep the gradients of the last update."),
+    ] = None,
     seed: Annotated[
         str | None,
         _declare(
@@ -120,7 +132,7 @@ def _make_command(
         ),
     ] = None,
 ) -> Command:
-    """Train a model with JAX: each epoch is one jitted scan, its buffers donated.
+    """Train a model with JAX: each logging interval is one jitted scan, its buffers donated.
 
     Without options: the linear regression of the tutorial on torch.autograd, on its own data.
     Prints each epoch's loss and, at the end, the last gradients and the parameters.
@@ -136,6 +148,8 @@ def _make_command(
         "batch_size": _read(int, batch_size),
         "microbatches": _read(int, microbatches),
         "hidden": _read(int, hidden),
+        "log_every": _read(int, log_every),
+        "keep_grads": {"true": True, "false": False}.get(keep_grads or "", keep_grads),
         "seed": _read(int, seed),
     }
     changes = {field: value for field, value in given.items() if value is not None}

@@ -28,6 +28,7 @@ _MLP_DEFAULTS: Final[dict[str, Any]] = {
     "optimizer": "adamw",
     "batch_size": 32,
     "hidden": 256,
+    "keep_grads": False,
 }
 
 
@@ -49,6 +50,9 @@ class Config:
         microbatches: Parts whose gradients are accumulated for each update, 1 to the batch size.
             The result is the whole batch's up to rounding, in less memory.
         hidden: Width of the mlp's hidden layer, 1 to 8192; None for linear, which has none.
+        log_every: Updates per logging interval, each of which is one compiled call; None for those
+            of an epoch.
+        keep_grads: Whether the last update's gradients are kept, what PyTorch's ``.grad`` holds.
         seed: Seed of the mlp's first parameters and of the shuffling, 0 to 2³² - 1. The data are
             always the same.
 
@@ -71,6 +75,8 @@ class Config:
     batch_size: int = 20
     microbatches: int = 1
     hidden: int | None = None
+    log_every: int | None = None
+    keep_grads: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -83,6 +89,9 @@ class Config:
         _check_positive("learning_rate", self.learning_rate)
         _check_integer("batch_size", self.batch_size, 1, examples, f"the examples in {self.data}")
         _check_integer("microbatches", self.microbatches, 1, self.batch_size, "the batch size")
+        if self.log_every is not None:
+            _check_integer("log_every", self.log_every, 1, None)
+        _check_choice("keep_grads", self.keep_grads, (True, False))
         _check_integer("seed", self.seed, 0, MAX_SEED)
         if self.model == "mlp":
             _check_integer("hidden", self.hidden, 1, MAX_HIDDEN)
@@ -107,7 +116,7 @@ class Config:
         return cls(**{**fields, **changes})
 
 
-def _check_choice(field: str, value: object, choices: tuple[str, ...]) -> None:
+def _check_choice(field: str, value: object, choices: tuple[object, ...]) -> None:
     if value not in choices:
         expected = " or ".join(repr(choice) for choice in choices)
         raise ConfigError(field, expected=expected, got=repr(value))

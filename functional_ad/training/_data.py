@@ -1,11 +1,10 @@
-"""The two data sets, and how an epoch is cut into batches of one shape."""
+"""The data sets."""
 
 from __future__ import annotations
 
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
 
 from functional_ad.training._config import DataName
 from functional_ad.training._errors import MissingExtraError
@@ -17,10 +16,17 @@ _DIGITS_MAX_PIXEL: Final = 16
 
 
 class Examples(NamedTuple):
-    """Inputs and targets, example by example along the first axis."""
+    """Inputs and targets, example by example along the first axis.
 
-    inputs: np.ndarray
-    targets: np.ndarray
+    Attributes:
+        inputs: What the model is given.
+        targets: What it should say.
+        mask: Of sequences: which of their tokens count. None where examples count as a whole.
+    """
+
+    inputs: Any
+    targets: Any
+    mask: Any = None
 
 
 class Dataset(NamedTuple):
@@ -28,20 +34,6 @@ class Dataset(NamedTuple):
 
     train: Examples
     test: Examples | None
-
-
-class BatchPlan(NamedTuple):
-    """Which example stands where in an epoch: ``[batches, width]``, padded to one shape.
-
-    Attributes:
-        positions: Positions in the epoch's order; 0 where there is only padding.
-        real: False where there is only padding.
-        shares: Each batch's share of the epoch's real examples; they add up to 1.
-    """
-
-    positions: Int[np.ndarray, "batches width"]
-    real: Bool[np.ndarray, "batches width"]
-    shares: Float32[np.ndarray, " batches"]
 
 
 def load_data(name: DataName) -> Dataset:
@@ -85,22 +77,3 @@ def _load_digits() -> Dataset:
         stratify=labels,
     )
     return Dataset(train=Examples(train_x, train_y), test=Examples(test_x, test_y))
-
-
-def plan_batches(examples: int, batch_size: int, microbatches: int) -> BatchPlan:
-    """Cuts an epoch into batches of at most ``batch_size`` examples, all padded to one width.
-
-    The width is the batch size rounded up to a multiple of ``microbatches``. Every example is used
-    once; padding is marked, so that means over the real examples are exact.
-    """
-    batches = -(-examples // batch_size)
-    width = -(-batch_size // microbatches) * microbatches
-    slot = np.arange(width)[None, :]
-    positions = np.arange(batches)[:, None] * batch_size + slot
-    real = (slot < batch_size) & (positions < examples)
-    return BatchPlan(
-        positions=np.where(real, positions, 0),
-        real=real,
-        # Divided in float64: one batch has a share of exactly 1, and its loss stays as it is.
-        shares=(real.sum(axis=1) / examples).astype(np.float32),
-    )

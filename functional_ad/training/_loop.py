@@ -1,80 +1,54 @@
-"""The training loop: one jitted ``lax.scan`` per epoch, its state donated."""
+"""The training loop: intervals, each one compiled call, and what is known after each."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
-import optax
-from jaxtyping import Array, Bool, Float32, Key
 
-from functional_ad import accumulate_grads, value_and_grad
-from functional_ad.training._config import Config, OptimizerName
-from functional_ad.training._data import BatchPlan, Dataset, load_data, plan_batches
+from functional_ad.training._config import Config
+from functional_ad.training._data import Dataset, Examples, load_data
 from functional_ad.training._errors import DivergedError
-from functional_ad.training._models import Model, Params, build_model
-
-_OPTIMIZERS: Final[dict[OptimizerName, Callable[[float], optax.GradientTransformation]]] = {
-    "sgd": optax.sgd,
-    "adam": optax.adam,
-    "adamw": optax.adamw,
-}
-
-
-class State(NamedTuple):
-    """All that an epoch changes, and so all that is donated to the next one."""
-
-    params: Params
-    grads: Params
-    optimizer: optax.OptState
-    key: Key[Array, ""]
-
-
-class Outcome(NamedTuple):
-    """What an epoch tells: its mean loss, and whether every parameter is finite after it."""
-
-    loss: Float32[Array, ""]
-    finite: Bool[Array, ""]
-
-
-class Batch(NamedTuple):
-    """Examples, and which of them are real and not padding."""
-
-    inputs: Array
-    targets: Array
-    real: Bool[Array, " examples"]
-
-
-_Carry = tuple[Params, Params, optax.OptState]
-
-RunEpoch = Callable[[State, Array, Array], tuple[State, Outcome]]
+from functional_ad.training._evaluation import Evaluation, build_evaluation, plan_evaluation
+from functional_ad.training._interval import RunInterval, build_interval
+from functional_ad.training._models import Params
+from functional_ad.training._plan import Plan, make_plan
+from functional_ad.training._state import State, init_state
+from functional_ad.training._task import Task, build_task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Epoch:
-    """What is known after an epoch.
+class Interval:
+    """What is known after a logging interval: by default, an epoch.
 
     Attributes:
-        number: The epoch, counted from 1.
-        loss: Mean training loss over the epoch's examples, each before its batch's update.
-        test_accuracy: Share of the test examples that are classified rightly after the epoch, 0 to
-            1; None where there are no test examples.
-        seconds: How long the epoch took, the first one with its compilation.
+        number: The interval, counted from 1.
+        step: How many updates there have been.
+        epoch: How often the training examples have been gone through; a whole number at the end of
+            an epoch.
+        loss: Mean training loss over the interval's examples, each before its batch's update.
+        test_loss: Mean loss over the test examples after the interval; None where there are none.
+        test_accuracy: Share of the test examples that are classified rightly after the interval, 0
+            to 1; None where there are none.
+        seconds: How long the interval took, the first one with its compilation.
 
     Example:
         >>> from functional_ad.training import Config, train
-        >>> epoch = train(Config(epochs=1)).epochs[0]
-        >>> epoch.number, epoch.loss, epoch.test_accuracy
-        (1, 5.75, None)
+        >>> interval = train(Config(epochs=1)).intervals[0]
+        >>> interval.step, interval.epoch, interval.loss, interval.test_accuracy
+        (1, 1.0, 5.75, None)
     """
 
     number: int
+    step: int
+    epoch: float
     loss: float
+    test_loss: float | None
     test_accuracy: float | None
     seconds: float
 
@@ -85,9 +59,10 @@ class Result:
 
     Attributes:
         config: The run's configuration.
-        epochs: Each epoch, in order.
+        intervals: Each logging interval, in order.
         params: The parameters after the last update.
-        grads: The gradients of the last update, what PyTorch's ``.grad`` holds at the end.
+        grads: The gradients of the last update, what PyTorch's ``.grad`` holds at the end; None
+            unless the configuration keeps them.
 
     Example:
         >>> from functional_ad.training import train
@@ -99,132 +74,128 @@ class Result:
     """
 
     config: Config
-    epochs: tuple[Epoch, ...]
+    intervals: tuple[Interval, ...]
     params: Params
-    grads: Params
+    grads: Params | None
 
 
 def train(
-    config: Config | None = None, *, on_epoch: Callable[[Epoch], None] | None = None
+    config: Config | None = None, *, on_interval: Callable[[Interval], None] | None = None
 ) -> Result:
     """Trains as configured.
 
     PyTorch's loop of ``zero_grad``, ``backward`` and ``step``: here gradients are values, so there
-    is nothing to zero, and an epoch is one compiled call.
+    is nothing to zero, and a logging interval of many updates is one compiled call.
 
     Args:
         config: The configuration; the tutorial's worked case if left out.
-        on_epoch: Called after each epoch, e.g. to print or to stop by raising.
+        on_interval: Called after each logging interval, e.g. to print or to stop by raising.
 
     Returns:
-        The trained parameters, the last gradients, and every epoch's figures.
+        The trained parameters, the last gradients if they are kept, and every interval's figures.
 
     Raises:
-        DivergedError: The loss or a parameter is not finite; ``on_epoch`` has seen that epoch.
+        DivergedError: The loss or a parameter is not finite; ``on_interval`` has seen that
+            interval.
         MissingExtraError: The data need a package that is not installed.
 
     Example:
         >>> from functional_ad.training import Config, train
         >>> result = train(Config(epochs=2))
-        >>> [round(epoch.loss, 4) for epoch in result.epochs]
+        >>> [round(interval.loss, 4) for interval in result.intervals]
         [5.75, 4.5746]
     """
     config = Config() if config is None else config
-    return run_training(config, load_data(config.data), on_epoch=on_epoch)
+    return run_training(config, load_data(config.data), on_interval=on_interval)
 
 
 def run_training(
-    config: Config, data: Dataset, *, on_epoch: Callable[[Epoch], None] | None = None
+    config: Config, data: Dataset, *, on_interval: Callable[[Interval], None] | None = None
 ) -> Result:
     """Trains as configured on data that are loaded already; see `train`."""
-    model = build_model(config)
-    optimizer = _OPTIMIZERS[config.optimizer](config.learning_rate)
-    state = init_state(model, optimizer, config.seed)
-    plan = plan_batches(len(data.train.inputs), config.batch_size, config.microbatches)
-    run_epoch = build_epoch(model, optimizer, plan, config.microbatches)
-    measure_accuracy = _build_accuracy(model, data)
-    inputs, targets = jnp.asarray(data.train.inputs), jnp.asarray(data.train.targets)
+    task = build_task(config)
+    plan = make_plan(config, len(data.train.inputs))
+    state = jax.jit(functools.partial(init_state, task))()
+    intervals: list[Interval] = []
 
-    epochs: list[Epoch] = []
-    for number in range(1, config.epochs + 1):
-        started = time.perf_counter()
-        state, outcome = run_epoch(state, inputs, targets)
-        loss, accuracy = float(outcome.loss), measure_accuracy(state.params)
-        seconds = time.perf_counter() - started
-        epoch = Epoch(number=number, loss=loss, test_accuracy=accuracy, seconds=seconds)
-        epochs.append(epoch)
-        if on_epoch is not None:
-            on_epoch(epoch)
-        if not (math.isfinite(loss) and bool(outcome.finite)):
-            raise DivergedError(number, loss, config.learning_rate)
-    return Result(config=config, epochs=tuple(epochs), params=state.params, grads=state.grads)
+    def after_interval(state: State, interval: Interval) -> None:
+        del state
+        intervals.append(interval)
+        if on_interval is not None:
+            on_interval(interval)
 
-
-def init_state(model: Model, optimizer: optax.GradientTransformation, seed: int) -> State:
-    """Makes the state before the first epoch, every leaf in a buffer of its own."""
-    params_key, shuffle_key = jax.random.split(jax.random.key(seed))
-    params = model.init(params_key)
-    return State(params, jax.tree.map(jnp.zeros_like, params), optimizer.init(params), shuffle_key)
+    state = run_intervals(
+        config,
+        plan,
+        state,
+        jax.tree.map(jnp.asarray, data.train),
+        run_interval=build_interval(task),
+        evaluate=_prepare_evaluation(task, data.test),
+        after_interval=after_interval,
+    )
+    return Result(config=config, intervals=tuple(intervals), params=state.params, grads=state.grads)
 
 
-def build_epoch(
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    plan: BatchPlan,
-    microbatches: int,
-) -> RunEpoch:
-    """Compiles, at its first call, one epoch: a scan over the batches. The state is donated.
+def run_intervals(
+    config: Config,
+    plan: Plan,
+    state: State,
+    data: Examples,
+    *,
+    run_interval: RunInterval,
+    evaluate: Callable[[Params], Evaluation | None],
+    after_interval: Callable[[State, Interval], None],
+) -> State:
+    """Runs interval after interval, from the state's step to the plan's last.
 
-    Several batches are shuffled anew in each epoch. A single one is not: its gradient is the same
-    in any order, and unshuffled it is bit for bit reproducible.
+    Args:
+        config: The run's configuration.
+        plan: Which examples each update takes.
+        state: Where to begin. It is donated to the first interval.
+        data: The examples, on the devices.
+        run_interval: The compiled program of `build_interval`.
+        evaluate: Evaluates parameters on the examples held out.
+        after_interval: Called after each interval, before anything is made of its figures. The
+            state that it gets is donated afterwards: what is to be kept must be copied.
+
+    Returns:
+        The state after the last update.
+
+    Raises:
+        DivergedError: The loss or a parameter is not finite.
     """
+    every = plan.batches if config.log_every is None else config.log_every
 
-    def batch_loss(params: Params, batch: Batch) -> Array:
-        losses = model.losses(params, batch.inputs, batch.targets)
-        # At least 1, for a microbatch that is all padding: its loss and gradients are then zero.
-        return jnp.sum(losses, where=batch.real) / jnp.maximum(count_real(batch), 1)
+    def count_updates(step: int) -> int:
+        return min(every - step % every, plan.updates - step)
 
-    def count_real(batch: Batch) -> Array:
-        return jnp.sum(batch.real, dtype=jnp.float32)
-
-    if microbatches == 1:
-        gradients = value_and_grad(batch_loss)
-    else:
-        gradients = accumulate_grads(batch_loss, microbatches, weight_fn=count_real)
-
-    def run_epoch(state: State, inputs: Array, targets: Array) -> tuple[State, Outcome]:
-        key, shuffle_key = jax.random.split(state.key)
-        order = plan.positions
-        if len(plan.positions) > 1:
-            order = jax.random.permutation(shuffle_key, len(inputs))[plan.positions]
-
-        def update(carry: _Carry, batch: tuple[Any, Any]) -> tuple[_Carry, Array]:
-            params, _, optimizer_state = carry
-            examples, real = batch
-            loss, grads = gradients(params, Batch(inputs[examples], targets[examples], real))
-            updates, optimizer_state = optimizer.update(grads, optimizer_state, params)
-            params = cast(Params, optax.apply_updates(params, updates))
-            return (params, grads, optimizer_state), loss
-
-        carry = (state.params, state.grads, state.optimizer)
-        (params, grads, optimizer_state), losses = jax.lax.scan(update, carry, (order, plan.real))
-        finite = jnp.all(
-            jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(params)])
+    step = int(state.step)
+    rows = plan.take(step, count_updates(step))
+    while step < plan.updates:
+        started = time.perf_counter()
+        state, outcome = run_interval(state, rows, data)
+        step += len(rows.positions)
+        rows = plan.take(step, count_updates(step))  # while the devices compute
+        loss, evaluation = float(outcome.loss), evaluate(state.params)
+        accuracy = None if evaluation is None else evaluation.accuracy
+        interval = Interval(
+            number=-(-step // every),
+            step=step,
+            epoch=step / plan.batches,
+            loss=loss,
+            test_loss=None if evaluation is None else float(evaluation.loss),
+            test_accuracy=None if accuracy is None else float(accuracy),
+            seconds=time.perf_counter() - started,
         )
-        outcome = Outcome(loss=jnp.sum(losses * plan.shares), finite=finite)
-        return State(params, grads, optimizer_state, key), outcome
+        after_interval(state, interval)
+        if not (math.isfinite(loss) and bool(outcome.finite)):
+            raise DivergedError(-(-step // plan.batches), loss, config.learning_rate)
+    return state
 
-    return jax.jit(run_epoch, donate_argnums=0)
 
-
-def _build_accuracy(model: Model, data: Dataset) -> Callable[[Params], float | None]:
-    correct, test = model.correct, data.test
-    if correct is None or test is None:
+def _prepare_evaluation(task: Task, test: Examples | None) -> Callable[[Params], Evaluation | None]:
+    if test is None:
         return lambda params: None
-    inputs, targets = jnp.asarray(test.inputs), jnp.asarray(test.targets)
-
-    @jax.jit
-    def measure(params: Params, inputs: Array, targets: Array) -> Array:
-        return jnp.mean(correct(params, inputs, targets))
-
-    return lambda params: float(measure(params, inputs, targets))
+    evaluate, rows = build_evaluation(task), plan_evaluation(task, len(test.inputs))
+    data = jax.tree.map(jnp.asarray, test)
+    return lambda params: evaluate(params, rows, data)

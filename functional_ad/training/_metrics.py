@@ -1,7 +1,7 @@
-"""A run's metrics as JSON lines: one object for the start, one per epoch, one for the end.
+"""A run's metrics as JSON lines: for the start, for each logging interval, and for the end.
 
     {"event": "start", "config": {...}, "versions": {...}, "device": "cpu"}
-    {"event": "epoch", "epoch": 1, "loss": 5.75, "test_accuracy": null, "seconds": 0.2}
+    {"event": "interval", "step": 1, "epoch": 1, "loss": 5.75, "test_accuracy": null, ...}
     {"event": "end", "status": "finished", "epochs": 50, "loss": 1.06, ...}
 
 The status is "finished", "diverged", "interrupted" or "failed". A loss that is NaN or infinite is
@@ -26,7 +26,7 @@ import jax
 
 from functional_ad.training._config import Config
 from functional_ad.training._errors import CommandError, DivergedError
-from functional_ad.training._loop import Epoch, Result
+from functional_ad.training._loop import Interval, Result
 
 Status = Literal["finished", "diverged", "interrupted", "failed"]
 
@@ -43,7 +43,7 @@ class MetricsFile:
             CommandError: It cannot be written.
         """
         self._path = Path(os.devnull) if path is None else path
-        self._epochs: list[Epoch] = []
+        self._intervals: list[Interval] = []
         self._ended = False
         try:
             # Unbuffered, so that each line is one write and survives whatever ends the run.
@@ -75,36 +75,39 @@ class MetricsFile:
             }
         )
 
-    def write_epoch(self, epoch: Epoch) -> None:
-        """Writes one epoch."""
+    def write_interval(self, interval: Interval) -> None:
+        """Writes one logging interval."""
         fields = {
-            "event": "epoch",
-            "epoch": epoch.number,
-            "loss": _finite(epoch.loss),
-            "test_accuracy": epoch.test_accuracy,
-            "seconds": round(epoch.seconds, 6),
+            "event": "interval",
+            "step": interval.step,
+            "epoch": _whole(interval.epoch),
+            "loss": _finite(interval.loss),
+            "test_loss": None if interval.test_loss is None else _finite(interval.test_loss),
+            "test_accuracy": interval.test_accuracy,
+            "seconds": round(interval.seconds, 6),
         }
         with _hold_interrupts():
             self._write(fields)
-            self._epochs.append(epoch)
+            self._intervals.append(interval)
 
     def write_result(self, result: Result) -> None:
         """Writes the last line of a run that finished."""
         scalars: dict[str, Any] = {}
-        if result.config.model == "linear":
+        if result.config.model == "linear" and result.grads is not None:
             scalars["parameters"] = {name: float(value) for name, value in result.params.items()}
             scalars["gradients"] = {name: float(value) for name, value in result.grads.items()}
         self._write_end("finished", **scalars)
 
     def _write_end(self, status: Status, **more: Any) -> None:
-        last = self._epochs[-1] if self._epochs else None
+        last = self._intervals[-1] if self._intervals else None
         fields = {
             "event": "end",
             "status": status,
-            "epochs": len(self._epochs),
+            "step": 0 if last is None else last.step,
+            "epochs": 0 if last is None else _whole(last.epoch),
             "loss": None if last is None else _finite(last.loss),
             "test_accuracy": None if last is None else last.test_accuracy,
-            "seconds": round(sum(epoch.seconds for epoch in self._epochs), 6),
+            "seconds": round(sum(interval.seconds for interval in self._intervals), 6),
             **more,
         }
         with _hold_interrupts():
@@ -173,3 +176,7 @@ def _status_of(kind: type[BaseException]) -> Status:
 
 def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
+
+
+def _whole(number: float) -> float | int:
+    return int(number) if number.is_integer() else number

@@ -1,4 +1,4 @@
-"""The two models, each as pure functions of its parameters."""
+"""The models, each as pure functions of its parameters."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Key
 
 from functional_ad.training._config import Config
 
@@ -18,26 +18,32 @@ Params = dict[str, Any]
 
 
 class Model(NamedTuple):
-    """A model as three functions.
+    """A model as four functions.
 
     Attributes:
         init: Makes the parameters from a PRNG key.
-        losses: The loss of each example, from the parameters, inputs and targets.
-        correct: Whether each example is classified rightly; None where nothing is classified.
+        apply: The outputs, from the parameters and the inputs.
+        losses: The loss of each example or token, from the outputs and the targets.
+        correct: Whether each is classified rightly; None where nothing is classified.
     """
 
     init: Callable[[Key[Array, ""]], Params]
-    losses: Callable[[Params, Array, Array], Array]
-    correct: Callable[[Params, Array, Array], Array] | None
+    apply: Callable[[Params, Array], Array]
+    losses: Callable[[Array, Array], Array]
+    correct: Callable[[Array, Array], Array] | None
 
 
 def build_model(config: Config) -> Model:
     """Builds the model that the configuration names."""
     hidden = config.hidden
     if hidden is None:
-        return Model(init=_init_linear, losses=_linear_losses, correct=None)
-    init = functools.partial(_init_mlp, hidden=hidden)
-    return Model(init=init, losses=_mlp_losses, correct=_mlp_correct)
+        return Model(init=_init_linear, apply=_apply_linear, losses=_square_errors, correct=None)
+    return Model(
+        init=functools.partial(_init_mlp, hidden=hidden),
+        apply=_apply_mlp,
+        losses=optax.losses.softmax_cross_entropy_with_integer_labels,
+        correct=lambda logits, labels: jnp.argmax(logits, axis=-1) == labels,
+    )
 
 
 def _init_linear(key: Key[Array, ""]) -> Params:
@@ -45,10 +51,14 @@ def _init_linear(key: Key[Array, ""]) -> Params:
     return {"a": jnp.ones((), jnp.float32), "b": jnp.full((), 2.0, jnp.float32)}
 
 
-def _linear_losses(
-    params: Params, x: Float[Array, " examples"], y: Float[Array, " examples"]
+def _apply_linear(params: Params, x: Float[Array, " examples"]) -> Float[Array, " examples"]:
+    return params["a"] * x + params["b"]
+
+
+def _square_errors(
+    outputs: Float[Array, " examples"], targets: Float[Array, " examples"]
 ) -> Float[Array, " examples"]:
-    return (y - (params["a"] * x + params["b"])) ** 2
+    return (targets - outputs) ** 2
 
 
 def _init_mlp(key: Key[Array, ""], hidden: int) -> Params:
@@ -69,17 +79,3 @@ def _init_mlp(key: Key[Array, ""], hidden: int) -> Params:
 def _apply_mlp(params: Params, pixels: Float[Array, "examples 64"]) -> Float[Array, "examples 10"]:
     hidden, output = params["hidden"], params["output"]
     return jax.nn.relu(pixels @ hidden["w"] + hidden["b"]) @ output["w"] + output["b"]
-
-
-def _mlp_losses(
-    params: Params, pixels: Float[Array, "examples 64"], labels: Int[Array, " examples"]
-) -> Float[Array, " examples"]:
-    return optax.losses.softmax_cross_entropy_with_integer_labels(
-        _apply_mlp(params, pixels), labels
-    )
-
-
-def _mlp_correct(
-    params: Params, pixels: Float[Array, "examples 64"], labels: Int[Array, " examples"]
-) -> Array:
-    return jnp.argmax(_apply_mlp(params, pixels), axis=-1) == labels

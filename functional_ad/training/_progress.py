@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from functional_ad.training._config import Config
-from functional_ad.training._loop import Epoch, Result
+from functional_ad.training._loop import Interval, Result
 
 
 def format_config(config: Config) -> str:
@@ -20,35 +20,36 @@ def format_config(config: Config) -> str:
     )
 
 
-def format_epoch(epoch: Epoch) -> str:
-    """Formats an epoch as the tutorial prints it, the loss in all its digits."""
-    line = f"epoch: {epoch.number}, loss: {epoch.loss}"
-    if epoch.test_accuracy is not None:
-        line += f", test accuracy: {epoch.test_accuracy:.2%}"
+def format_interval(interval: Interval) -> str:
+    """Formats an interval as the tutorial prints an epoch, the loss in all its digits."""
+    epoch = f"{interval.epoch:.3f}".rstrip("0").rstrip(".")
+    line = f"epoch: {epoch}, loss: {interval.loss}"
+    if interval.test_accuracy is not None:
+        line += f", test accuracy: {interval.test_accuracy:.2%}"
     return line
 
 
 def format_result(result: Result) -> str:
     """Formats what a run ends with: gradients and parameters, or the test accuracy."""
-    if result.config.model == "linear":
+    if result.config.model == "linear" and result.grads is not None:
         a, b = float(result.params["a"]), float(result.params["b"])
         a_grad, b_grad = float(result.grads["a"]), float(result.grads["b"])
         return f"a.grad: {a_grad}, b.grad: {b_grad}\na: {a}, b: {b}"
-    return f"final test accuracy: {result.epochs[-1].test_accuracy:.2%}"
+    return f"final test accuracy: {result.intervals[-1].test_accuracy:.2%}"
 
 
 @contextmanager
-def show_progress(config: Config) -> Generator[Callable[[Epoch], None]]:
+def show_progress(config: Config) -> Generator[Callable[[Interval], None]]:
     """Shows a run while it lasts.
 
     Yields:
-        What to call after each epoch.
+        What to call after each logging interval.
     """
     if sys.stdout.isatty():
         with _show_bar(config) as show:
             yield show
     else:
-        yield lambda epoch: print_line(format_epoch(epoch))
+        yield lambda interval: print_line(format_interval(interval))
 
 
 def print_line(line: str) -> None:
@@ -58,7 +59,7 @@ def print_line(line: str) -> None:
 
 
 @contextmanager
-def _show_bar(config: Config) -> Generator[Callable[[Epoch], None]]:
+def _show_bar(config: Config) -> Generator[Callable[[Interval], None]]:
     # Only a terminal needs rich.
     from rich.progress import (
         BarColumn,
@@ -81,11 +82,11 @@ def _show_bar(config: Config) -> Generator[Callable[[Epoch], None]]:
     ) as progress:
         task = progress.add_task("compiling", total=config.epochs)
 
-        def show(epoch: Epoch) -> None:
-            progress.update(task, description="training", advance=1)
+        def show(interval: Interval) -> None:
+            progress.update(task, description="training", completed=interval.epoch)
             # Markup, highlighting and wrapping off: a line here is the line that a pipe gets.
             progress.console.print(
-                format_epoch(epoch), markup=False, highlight=False, soft_wrap=True
+                format_interval(interval), markup=False, highlight=False, soft_wrap=True
             )
 
         yield show

@@ -6,7 +6,7 @@ import sys
 
 from functional_ad.training._cli import PROGRAM, Command
 from functional_ad.training._data import load_data
-from functional_ad.training._loop import Epoch, run_training
+from functional_ad.training._loop import Interval, run_training
 from functional_ad.training._metrics import MetricsFile, describe_device
 from functional_ad.training._progress import (
     format_config,
@@ -33,10 +33,10 @@ def run_command(command: Command) -> None:
         sys.stderr.write(f"{PROGRAM}: {format_config(config)}, on {device}\n")
         with show_progress(config) as show:
 
-            def report(epoch: Epoch) -> None:
-                metrics.write_epoch(epoch)
-                show(epoch)
+            def report(interval: Interval) -> None:
+                metrics.write_interval(interval)
+                show(interval)
 
-            result = run_training(config, data, on_epoch=report)
+            result = run_training(config, data, on_interval=report)
         metrics.write_result(result)
     print_line(format_result(result))

@@ -17,6 +17,8 @@ def test_defaults_are_the_tutorials_worked_case():
         "batch_size": 20,
         "microbatches": 1,
         "hidden": None,
+        "log_every": None,
+        "keep_grads": True,
         "seed": 0,
     }
 
@@ -62,6 +64,8 @@ MLP = {"model": "mlp", "data": "digits", "hidden": 16}
             "21",
         ),
         ({"microbatches": 21}, "microbatches", "an integer from 1 to 20 (the batch size)", "21"),
+        ({"log_every": 0}, "log_every", "an integer, 1 or more", "0"),
+        ({"keep_grads": "yes"}, "keep_grads", "True or False", "'yes'"),
         ({"seed": -1}, "seed", "an integer from 0 to 4294967295", "-1"),
         ({"seed": 2**32}, "seed", "an integer from 0 to 4294967295", "4294967296"),
         ({"learning_rate": 0}, "learning_rate", "a number above 0 that float32 holds", "0"),

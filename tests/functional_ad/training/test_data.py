@@ -2,12 +2,10 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from functional_ad.training import MissingExtraError
 from functional_ad.training._config import TRAINING_EXAMPLES
-from functional_ad.training._data import load_data, plan_batches
+from functional_ad.training._data import load_data
 
 
 def test_tutorial_data_are_what_torch_draws_with_seed_21():
@@ -42,22 +40,3 @@ def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
     text = r"^scikit-learn is not installed: pip install 'functional-ad\[training\]'$"
     with pytest.raises(MissingExtraError, match=text):
         load_data("digits")
-
-
-@given(st.data())
-def test_a_plan_has_every_example_once_and_no_batch_too_large(data):
-    examples = data.draw(st.integers(1, 60))
-    batch_size = data.draw(st.integers(1, examples))
-    microbatches = data.draw(st.integers(1, batch_size))
-
-    plan = plan_batches(examples, batch_size, microbatches)
-
-    assert plan.positions.shape == plan.real.shape
-    assert plan.real.shape[1] % microbatches == 0
-    assert plan.real.shape[1] < batch_size + microbatches
-    assert plan.positions[plan.real].tolist() == list(range(examples))
-    counts = plan.real.sum(axis=1)
-    assert (counts[:-1] == batch_size).all()
-    assert 1 <= counts[-1] <= batch_size
-    # The shares are float32: each is right to half a unit in the last place.
-    np.testing.assert_allclose(plan.shares, counts / examples, rtol=1e-7)

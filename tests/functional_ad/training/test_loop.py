@@ -1,15 +1,18 @@
+import functools
 import logging
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
 from functional_ad.training import Config, DivergedError, train
-from functional_ad.training._data import load_data, plan_batches
-from functional_ad.training._loop import build_epoch, init_state
-from functional_ad.training._models import Model, build_model
+from functional_ad.training._data import Examples, load_data
+from functional_ad.training._interval import build_interval
+from functional_ad.training._models import Model
+from functional_ad.training._plan import make_plan
+from functional_ad.training._state import init_state
+from functional_ad.training._task import build_task
 
 # Losses and parameters: ten float32 units in the last place, as XLA may add the twenty errors in
 # another order elsewhere. On a CPU with jax 0.10.2 they are equal bit for bit.
@@ -19,13 +22,13 @@ GRADIENT_RTOL = 1e-5
 
 
 def losses_of(result):
-    return [epoch.loss for epoch in result.epochs]
+    return [interval.loss for interval in result.intervals]
 
 
 def test_default_run_gives_the_tutorials_numbers():
     result = train()
 
-    assert [epoch.number for epoch in result.epochs] == list(range(1, 51))
+    assert [interval.epoch for interval in result.intervals] == list(range(1, 51))
     np.testing.assert_allclose(losses_of(result)[:2], [5.75, 4.574588298797607], rtol=RTOL)
     np.testing.assert_allclose(losses_of(result)[-1], 1.0617053508758545, rtol=RTOL)
     np.testing.assert_allclose(result.params["a"], 0.18316879868507385, rtol=RTOL)
@@ -35,7 +38,7 @@ def test_default_run_gives_the_tutorials_numbers():
 
 
 def test_every_epoch_is_that_of_gradients_worked_out_by_hand():
-    (x, y), _ = load_data("tutorial")
+    (x, y, _), _ = load_data("tutorial")
     x, y = x.astype(np.float64), y.astype(np.float64)
     a, b, losses = 1.0, 2.0, []
     for _ in range(50):
@@ -85,6 +88,14 @@ def test_epoch_loss_is_the_mean_over_all_examples_whatever_the_batches(batch_siz
     np.testing.assert_allclose(losses_of(train(config)), [5.75], rtol=RTOL)
 
 
+def start(task):
+    return jax.jit(functools.partial(init_state, task))()
+
+
+def put(x, y):
+    return Examples(jnp.asarray(x), jnp.asarray(y))
+
+
 def probe(batch_size, epochs=1):
     """Runs a model w·x whose parameter, updated at rate 1, sums what it sees, and keeps the last.
 
@@ -94,15 +105,17 @@ def probe(batch_size, epochs=1):
     x = 2.0 ** np.arange(20, dtype=np.float32)
     model = Model(
         init=lambda key: {"w": jnp.zeros((), jnp.float32)},
-        losses=lambda params, x, y: params["w"] * x,
+        apply=lambda params, x: params["w"] * x,
+        losses=lambda outputs, y: outputs,
         correct=None,
     )
-    optimizer = optax.sgd(1.0)
-    run_epoch = build_epoch(model, optimizer, plan_batches(20, batch_size, 1), 1)
-    state = init_state(model, optimizer, seed=3)
+    config = Config(learning_rate=1.0, batch_size=batch_size, epochs=epochs, seed=3)
+    task, plan = build_task(config, model), make_plan(config, 20)
+    run_interval, state = build_interval(task), start(task)
     before = 0.0
-    for _ in range(epochs):
-        state, _ = run_epoch(state, jnp.asarray(x), jnp.asarray(x))
+    for epoch in range(epochs):
+        rows = plan.take(epoch * plan.batches, plan.batches)
+        state, _ = run_interval(state, rows, put(x, x))
         after = float(state.params["w"])
         yield before - after, float(state.grads["w"])
         before = after
@@ -126,7 +139,7 @@ def test_runs_are_reproducible_and_the_seed_decides_the_order():
 
 def test_the_seed_decides_the_first_parameters_of_the_mlp():
     first, again, other = (
-        init_state(build_model(Config.for_model("mlp")), optax.sgd(1.0), seed) for seed in (0, 0, 1)
+        start(build_task(Config.for_model("mlp", seed=seed))) for seed in (0, 0, 1)
     )
 
     weights = [state.params["hidden"]["w"] for state in (first, again, other)]
@@ -139,8 +152,8 @@ def test_digits_reach_97_percent_on_examples_held_out(microbatches):
     pytest.importorskip("sklearn")
     result = train(Config.for_model("mlp", microbatches=microbatches))
 
-    assert result.epochs[-1].test_accuracy >= 0.97
-    assert result.epochs[0].test_accuracy < result.epochs[-1].test_accuracy
+    assert result.intervals[-1].test_accuracy >= 0.97
+    assert result.intervals[0].test_accuracy < result.intervals[-1].test_accuracy
 
 
 def test_digits_with_microbatches_that_do_not_divide_the_batch_agree_with_the_whole_batch():
@@ -162,48 +175,78 @@ def test_digits_with_microbatches_that_do_not_divide_the_batch_agree_with_the_wh
     )
 
 
-def build(microbatches, optimizer="adamw"):
-    (x, y), _ = load_data("tutorial")
-    model = Model(
-        init=lambda key: {"a": jnp.ones(()), "b": jnp.full((), 2.0)},
-        losses=lambda params, x, y: (y - (params["a"] * x + params["b"])) ** 2,
-        correct=None,
-    )
-    transform = getattr(optax, optimizer)(0.01)
-    run_epoch = build_epoch(model, transform, plan_batches(20, 6, microbatches), microbatches)
-    return run_epoch, init_state(model, transform, seed=0), jnp.asarray(x), jnp.asarray(y)
+def build(optimizer="adamw", **fields):
+    config = Config(batch_size=6, optimizer=optimizer, **fields)
+    task, plan = build_task(config), make_plan(config, 20)
+    (x, y, _), _ = load_data("tutorial")
+    return build_interval(task), start(task), plan.take(0, plan.batches), put(x, y)
 
 
 @pytest.mark.parametrize(("optimizer", "microbatches"), [("sgd", 1), ("adam", 1), ("adamw", 2)])
 def test_the_whole_state_is_donated_and_the_data_are_not(optimizer, microbatches):
     # A buffer that cannot be donated is a warning, and warnings are errors here.
-    run_epoch, state, x, y = build(microbatches, optimizer)
+    run_interval, state, rows, data = build(optimizer, microbatches=microbatches)
     old = jax.tree.leaves(state)
 
-    new, _ = run_epoch(state, x, y)
+    new, _ = run_interval(state, rows, data)
 
     assert all(leaf.is_deleted() for leaf in old)
-    assert not any(leaf.is_deleted() for leaf in (x, y, *jax.tree.leaves(new)))
+    assert not any(leaf.is_deleted() for leaf in (*data[:2], *jax.tree.leaves(new)))
 
 
-def test_an_epoch_is_one_scan_over_the_batches():
-    run_epoch, state, x, y = build(microbatches=1)
+def test_an_interval_is_one_scan_over_its_updates():
+    run_interval, *arguments = build()
 
-    (call,) = jax.make_jaxpr(run_epoch)(state, x, y).jaxpr.eqns
+    (call,) = jax.make_jaxpr(run_interval)(*arguments).jaxpr.eqns
     scans = [eqn for eqn in call.params["jaxpr"].jaxpr.eqns if eqn.primitive.name == "scan"]
 
     assert [eqn.params["length"] for eqn in scans] == [4]
 
 
+def test_gradients_are_carried_only_if_they_are_kept():
+    _, state, *_ = build(keep_grads=False)
+
+    assert state.grads is None
+    assert train(Config(epochs=1, keep_grads=False)).grads is None
+
+
+def count_compilations(caplog, config):
+    with jax.log_compiles(), caplog.at_level(logging.WARNING, "jax"):
+        train(config)
+    messages = [record.getMessage() for record in caplog.records]
+    return sum("XLA compilation" in text and "run_interval" in text for text in messages)
+
+
 @pytest.mark.parametrize("microbatches", [1, 2])
 def test_all_epochs_share_one_compilation(caplog, microbatches):
-    with jax.log_compiles(), caplog.at_level(logging.WARNING, "jax"):
-        train(Config(epochs=4, batch_size=6, microbatches=microbatches, optimizer="adamw"))
+    config = Config(epochs=4, batch_size=6, microbatches=microbatches, optimizer="adamw")
 
-    compiled = [
-        record.getMessage() for record in caplog.records if "XLA compilation" in record.getMessage()
-    ]
-    assert sum("run_epoch" in message for message in compiled) == 1
+    assert count_compilations(caplog, config) == 1
+
+
+@pytest.mark.parametrize(("log_every", "steps", "programs"), [(2, [2, 4, 6, 8], 1), (5, [5, 8], 2)])
+def test_full_intervals_share_one_program_and_the_rest_has_one(caplog, log_every, steps, programs):
+    config = Config(epochs=2, batch_size=6, log_every=log_every)
+
+    assert count_compilations(caplog, config) == programs
+    assert [interval.step for interval in train(config).intervals] == steps
+
+
+def test_what_is_logged_how_often_changes_no_update():
+    """The loop takes the same examples and the same steps however it is cut into intervals."""
+    each, some = (
+        train(Config(epochs=3, batch_size=6, optimizer="adam", log_every=every)) for every in (1, 5)
+    )
+
+    # Not bit for bit: XLA compiles the body of a loop of one turn into the program around it.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=RTOL), each.params, some.params)
+    np.testing.assert_allclose(losses_of(some)[0], np.mean(weigh(losses_of(each)[:5])), rtol=RTOL)
+
+
+def weigh(losses):
+    """Of batches of 6, 6, 6 and 2: sums to the mean over their examples."""
+    sizes = np.resize([6, 6, 6, 2], len(losses))
+    return np.array(losses) * sizes / np.mean(sizes)
 
 
 def test_a_run_that_diverges_stops_there_and_says_so():
@@ -214,21 +257,25 @@ def test_a_run_that_diverges_stops_there_and_says_so():
         r"after it; try a learning rate below 100$"
     )
     with pytest.raises(DivergedError, match=text) as caught:
-        train(Config(learning_rate=100.0), on_epoch=seen.append)
+        train(Config(learning_rate=100.0), on_interval=seen.append)
 
     assert (caught.value.epoch, caught.value.loss) == (7, float("inf"))
-    assert [epoch.number for epoch in seen] == list(range(1, 8))
+    assert [interval.number for interval in seen] == list(range(1, 8))
 
 
 def test_a_parameter_that_is_not_finite_is_seen_though_the_loss_is():
     model = Model(
         init=lambda key: {"w": jnp.zeros(())},
-        losses=lambda params, x, y: jnp.sqrt(params["w"]) + 0 * x,  # its slope at 0 is infinite
+        # Its slope at 0 is infinite.
+        apply=lambda params, x: jnp.sqrt(params["w"]) + 0 * x,
+        losses=lambda outputs, y: outputs,
         correct=None,
     )
-    run_epoch = build_epoch(model, optax.sgd(1.0), plan_batches(3, 3, 1), 1)
+    config = Config(batch_size=3)
+    task = build_task(config, model)
+    rows = make_plan(config, 3).take(0, 1)
 
-    _, outcome = run_epoch(init_state(model, optax.sgd(1.0), 0), jnp.ones(3), jnp.ones(3))
+    _, outcome = build_interval(task)(start(task), rows, put(np.ones(3), np.ones(3)))
 
     assert float(outcome.loss) == 0
     assert not outcome.finite
@@ -240,10 +287,10 @@ def test_a_run_whose_last_update_overflows_has_diverged_too():
         train(Config(epochs=1, learning_rate=1e38))
 
 
-def test_what_on_epoch_raises_ends_the_run():
-    def stop(epoch):
-        if epoch.number == 3:
+def test_what_on_interval_raises_ends_the_run():
+    def stop(interval):
+        if interval.number == 3:
             raise StopIteration("enough")
 
     with pytest.raises(StopIteration, match="enough"):
-        train(on_epoch=stop)
+        train(on_interval=stop)

@@ -99,6 +99,8 @@ def test_metrics_hold_configuration_epochs_and_results(tmp_path):
         "batch_size": 20,
         "microbatches": 1,
         "hidden": None,
+        "log_every": None,
+        "keep_grads": True,
         "seed": 7,
     }
     assert {"python", "jax", "jaxlib", "optax", "numpy"} <= {
@@ -107,7 +109,7 @@ def test_metrics_hold_configuration_epochs_and_results(tmp_path):
     assert first["device"]
     printed = [float(line.rpartition(" ")[2]) for line in out.splitlines()[:5]]
     assert [(line["event"], line["epoch"], line["loss"]) for line in epochs] == [
-        ("epoch", number, loss) for number, loss in enumerate(printed, start=1)
+        ("interval", number, loss) for number, loss in enumerate(printed, start=1)
     ]
     assert (last["event"], last["status"], last["epochs"]) == ("end", "finished", 5)
     assert last["loss"] == printed[-1]
@@ -180,5 +182,5 @@ def test_metrics_that_no_longer_fit_end_with_a_whole_line(tmp_path):
     assert lines[0]["event"] == "start"
     assert len(lines) > 5
     # An epoch is in the file before it is printed; the shorter last line may still have fitted.
-    epochs = [line for line in lines if line["event"] == "epoch"]
+    epochs = [line for line in lines if line["event"] == "interval"]
     assert len(epochs) == len(out.splitlines())
