@@ -19,7 +19,8 @@ import numpy as np
 import optax
 import torch
 
-from benchmarks._optimizer_rows import ROWS, Make, Options, Row
+from benchmarks._optimizer_row import Make, Options, Row
+from benchmarks._optimizer_rows import ROWS
 from functional_ad.torch_semantics import optim
 from functional_ad.torch_semantics.optim._slots import SLOTS, read_state
 
