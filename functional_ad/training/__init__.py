@@ -11,6 +11,7 @@ Importing this package imports neither typer, rich nor scikit-learn; what needs 
 from __future__ import annotations
 
 from functional_ad.training._config import Config as Config
+from functional_ad.training._errors import CheckpointError as CheckpointError
 from functional_ad.training._errors import ConfigError as ConfigError
 from functional_ad.training._errors import DivergedError as DivergedError
 from functional_ad.training._errors import MissingExtraError as MissingExtraError
@@ -20,6 +21,7 @@ from functional_ad.training._loop import Result as Result
 from functional_ad.training._loop import train as train
 
 __all__ = [
+    "CheckpointError",
     "Config",
     "ConfigError",
     "DivergedError",

@@ -4,6 +4,7 @@ functional_ad.FunctionalADError
 └── TrainingError
     ├── ConfigError (ValueError)        a configuration that cannot be run
     ├── MissingExtraError (ImportError) a package of the extra `training` is not installed
+    ├── CheckpointError                 a checkpoint that cannot be written, read or gone on from
     ├── DivergedError (ArithmeticError) the loss or a parameter is no longer finite
     └── CommandError                    one line for the command line, and an exit status
 """
@@ -103,6 +104,18 @@ class DivergedError(TrainingError, ArithmeticError):
         )
 
 
+class CheckpointError(TrainingError):
+    """A checkpoint cannot be written, or cannot be read, or is of another run.
+
+    PyTorch has no counterpart: ``torch.load`` raises what the file system or pickle does.
+
+    Example:
+        >>> from functional_ad.training import CheckpointError, TrainingError
+        >>> issubclass(CheckpointError, TrainingError)
+        True
+    """
+
+
 class CommandError(TrainingError):
     """What the command line ends with: one line, and an exit status.
 
@@ -115,5 +128,5 @@ class CommandError(TrainingError):
         super().__init__(message)
 
 
-for _error in (TrainingError, ConfigError, MissingExtraError, DivergedError):
+for _error in (TrainingError, ConfigError, CheckpointError, MissingExtraError, DivergedError):
     _error.__module__ = "functional_ad.training"  # where they are imported from, in tracebacks too
