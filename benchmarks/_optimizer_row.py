@@ -68,6 +68,9 @@ class Row:
 RATE = Range(1e-3, 0.1, log=True)
 DECAY = Range(1e-3, 0.1, log=True)
 EPS = Range(1e-8, 1e-2, log=True)
+# Weights decay little on the way up: where the decay has caught up with the gradient, they cancel,
+# and the step of an optimizer that divides by the gradient's size is a quotient of roundings.
+ASCENT = {"maximize": True, "weight_decay": 1e-4}
 BETAS = (Range(0.5, 0.95), Range(0.9, 0.999))
 
 

@@ -22,7 +22,7 @@ import torch
 from benchmarks._optimizer_row import Make, Options, Row
 from benchmarks._optimizer_rows import ROWS
 from functional_ad.torch_semantics import optim
-from functional_ad.torch_semantics.optim._slots import SLOTS, read_state
+from functional_ad.torch_semantics.optim._slots import SLOTS, read_state, write_state
 
 STEPS = 1_000
 Leaves = dict[str, np.ndarray]
@@ -118,12 +118,31 @@ def run_here(
 
     `numbers` are traced, the options of the variant are not.
     """
-    dtype = next(iter(grads.values())).dtype
-    traced = {key: value for key, value in numbers.items() if key not in row.variants[variant]}
-    scan = _compile(name, variant, make or get_maker(name), dtype.name)
-    arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), dict(traced))
-    path, state = scan(arrays, make_params(row, dtype.name), grads)
-    return Run(grads, jax.tree.map(np.asarray, path), jax.tree.map(np.asarray, state))
+    scan, arrays, state = _prepare(name, row, variant, numbers, grads, make or get_maker(name))
+    carry = make_params(row, _get_dtype(grads)), state
+    half = _count_steps(grads) // 2
+    carry, first = scan(arrays, carry, _cut(grads, slice(half)))
+    _, second = scan(arrays, carry, _cut(grads, slice(half, None)))
+    path, entries = jax.tree.map(lambda x, y: np.concatenate([x, y]), first, second)
+    return Run(grads, path, entries)
+
+
+def resume_here(name: str, row: Row, variant: str, numbers: Options, theirs: Run) -> Run:
+    """Goes on from PyTorch's parameters and state in the middle of its run, to the end."""
+    make = get_maker(name)
+    scan, arrays, state = _prepare(name, row, variant, numbers, theirs.grads, make)
+    half = _count_steps(theirs.grads) // 2
+    params, values = _cut((theirs.params, theirs.state), half - 1)
+    carry = params, write_state(SLOTS[name], state, values, count=half)
+    grads = _cut(theirs.grads, slice(half, None))
+    _, (path, entries) = scan(arrays, carry, grads)
+    return Run(grads, *jax.tree.map(np.asarray, (path, entries)))
+
+
+def take_second_half(run: Run) -> Run:
+    """The steps that `resume_here` makes."""
+    half = _count_steps(run.grads) // 2
+    return Run(*_cut(tuple(run), slice(half, None)))
 
 
 def compare(one: Run, other: Run) -> Difference:
@@ -147,10 +166,11 @@ def _compare_leaves(ones: Leaves, others: Leaves) -> float:
 def _compare_arrays(one: np.ndarray, other: np.ndarray) -> float:
     """Both have the steps as their first axis."""
     steps = len(one)
-    error = np.abs(one - other).reshape(steps, -1).max(1)
+    error = np.abs(np.subtract(one, other, dtype=np.float64)).reshape(steps, -1).max(1)
     size = np.maximum.accumulate(np.abs(one).reshape(steps, -1).max(1))
     if not np.isfinite(error).all():
         return np.inf
+    error[error <= np.finfo(np.float64).tiny] = 0.0  # XLA takes for 0 what is below
     worst = np.where(error > 0, np.inf, 0.0)
     return float(np.divide(error, size, out=worst, where=size > 0).max())
 
@@ -164,22 +184,43 @@ def _stack(leaves: Mapping[str, list[Any]]) -> Leaves:
     }
 
 
+def _count_steps(grads: Leaves) -> int:
+    return len(next(iter(grads.values())))
+
+
+def _get_dtype(grads: Leaves) -> str:
+    return next(iter(grads.values())).dtype.name
+
+
+def _cut(tree: Any, where: int | slice) -> Any:
+    return jax.tree.map(lambda x: x[where], tree)
+
+
+def _prepare(
+    name: str, row: Row, variant: str, numbers: Options, grads: Leaves, make: Make
+) -> tuple[Any, Any, Any]:
+    """The compiled steps, their numbers as arrays, and the state to begin with."""
+    dtype, static = _get_dtype(grads), row.variants[variant]
+    traced = {key: value for key, value in numbers.items() if key not in static}
+    arrays = jax.tree.map(lambda x: jnp.asarray(x, dtype), traced)
+    state = make(**arrays, **static).init(make_params(row, dtype))
+    return _compile(name, variant, make), arrays, state
+
+
 @functools.cache
-def _compile(name: str, variant: str, make: Make, dtype: str) -> Any:
-    options = ROWS[name].variants[variant]
-    slots = SLOTS[name]
+def _compile(name: str, variant: str, make: Make) -> Any:
+    static = ROWS[name].variants[variant]
 
     @jax.jit
-    def scan(numbers: Options, params: Leaves, grads: Leaves) -> tuple[Any, Any]:
-        transform = make(**{**numbers, **options})
+    def scan(numbers: Options, carry: Any, grads: Leaves) -> tuple[Any, Any]:
+        transform = make(**numbers, **static)
 
         def step(carry: Any, grad: Leaves) -> tuple[Any, Any]:
             params, state = carry
             updates, state = transform.update(grad, state, params)
             params = optax.apply_updates(params, updates)
-            return (params, state), (params, read_state(slots, state, params))
+            return (params, state), (params, read_state(SLOTS[name], state, params))
 
-        _, out = jax.lax.scan(step, (params, transform.init(params)), grads)
-        return out
+        return jax.lax.scan(step, carry, grads)
 
     return scan

@@ -16,6 +16,12 @@ are checked and can be folded into the program; scalar arrays can be traced.
 
 from __future__ import annotations
 
+from functional_ad.torch_semantics.optim._adam import adam as adam
+from functional_ad.torch_semantics.optim._adam import adamw as adamw
+from functional_ad.torch_semantics.optim._adamax import adamax as adamax
+from functional_ad.torch_semantics.optim._nadam import nadam as nadam
+from functional_ad.torch_semantics.optim._param_groups import param_groups as param_groups
+from functional_ad.torch_semantics.optim._radam import radam as radam
 from functional_ad.torch_semantics.optim._sgd import sgd as sgd
 
-__all__ = ["sgd"]
+__all__ = ["adam", "adamax", "adamw", "nadam", "param_groups", "radam", "sgd"]

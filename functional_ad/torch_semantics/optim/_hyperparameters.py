@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
+import optax
 
 from functional_ad import _tree
 from functional_ad._errors import ArgumentError, explain
 from functional_ad.torch_semantics._arguments import check_choice, check_number
 
 Scalar: TypeAlias = float | jax.Array
+Betas: TypeAlias = tuple[optax.ScalarOrSchedule, Scalar]
 
 
 def check_common(function: str, *, lr: Any, weight_decay: Any, maximize: Any) -> None:

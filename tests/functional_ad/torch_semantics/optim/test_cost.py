@@ -7,6 +7,9 @@ from benchmarks._optimizer_flops import count_flops
 from benchmarks._optimizer_rows import ROWS
 from functional_ad.torch_semantics import optim
 
+# Computed once in a step for all parameters: eps is corrected where optax adds it as it is.
+SCALARS = 8
+
 PAIRS = [(name, variant) for name, row in ROWS.items() for variant in row.twin]
 
 
@@ -14,10 +17,10 @@ PAIRS = [(name, variant) for name, row in ROWS.items() for variant in row.twin]
 def test_an_update_does_no_more_flops_than_optaxs(name, variant):
     options = ROWS[name].make_options(variant)
     ours = count_flops(getattr(optim, name)(**options))
-    assert 0 < ours <= count_flops(ROWS[name].twin[variant](**options))
+    assert 0 < ours <= count_flops(ROWS[name].twin[variant](**options)) + SCALARS
 
 
 def test_a_costlier_update_is_noticed():
     """The comparison is empty unless one more operation for each number shows in it."""
     twice = optax.chain(optax.clip(1.0), optax.adam(1e-3))
-    assert count_flops(twice) > count_flops(optax.adam(1e-3))
+    assert count_flops(twice) > count_flops(optax.adam(1e-3)) + SCALARS

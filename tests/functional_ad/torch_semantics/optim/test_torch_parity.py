@@ -3,10 +3,9 @@
 A new optimizer joins with its row in `benchmarks/_optimizer_rows.py`.
 """
 
-import jax
-import jax.numpy as jnp
+import itertools
+
 import numpy as np
-import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,35 +14,40 @@ pytest.importorskip("torch", reason="needs torch")
 
 from benchmarks import _optimizer_runs as runs
 from benchmarks._optimizer_rows import ROWS
-from functional_ad.torch_semantics.optim._slots import SLOTS, write_state
 
 BOUND = 1e-10
 
 # At float32 both round in each operation, in another order, and the corrections of Adam's bias,
 # 1 - beta2^t, are computed in float32 here and in float64 by PyTorch: 1e-5 off in the first steps.
 BOUND_FLOAT32 = 2e-5
-STEPS_FLOAT32 = 20
 
+MIDDLE = itertools.repeat(0.5)
 DEFECTS = [(name, defect) for name, row in ROWS.items() for defect in row.defects]
 
 
-def compare(name, variant, numbers, *, make=None, steps=runs.STEPS, dtype="float64"):
+def run_both(name, variant, numbers, *, make=None, steps=runs.STEPS, dtype="float64"):
+    """PyTorch's run, and ours on its gradients."""
     row = ROWS[name]
     theirs = runs.run_torch(row, {**numbers, **row.variants[variant]}, steps=steps, dtype=dtype)
-    ours = runs.run_here(name, row, variant, numbers, theirs.grads, make=make)
-    return runs.compare(theirs, ours)
+    return theirs, runs.run_here(name, row, variant, numbers, theirs.grads, make=make)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_thousand_steps_are_pytorchs(name):
+    """And so is the second half of them, begun with the state that PyTorch has in the middle."""
     row = ROWS[name]
 
     @settings(max_examples=10)
     @given(st.sampled_from(list(row.variants)), st.lists(st.floats(0, 1), min_size=9, max_size=9))
     def check(variant, shares):
+        numbers = row.draw(iter(shares))
         with runs.double_precision():
-            difference = compare(name, variant, row.draw(iter(shares)))
-        assert max(difference) <= BOUND, (variant, difference)
+            theirs, ours = run_both(name, variant, numbers)
+            resumed = runs.resume_here(name, row, variant, numbers, theirs)
+        whole = runs.compare(theirs, ours)
+        assert max(whole) <= BOUND, whole
+        half = runs.compare(runs.take_second_half(theirs), resumed)
+        assert max(half) <= BOUND, half
 
     check()
 
@@ -52,35 +56,16 @@ def test_a_thousand_steps_are_pytorchs(name):
 def test_a_defect_is_noticed(name, defect):
     variant, make = ROWS[name].defects[defect]
     with runs.double_precision():
-        difference = compare(name, variant, ROWS[name].make_options(variant), make=make)
+        difference = runs.compare(*run_both(name, variant, ROWS[name].draw(MIDDLE), make=make))
     assert max(difference) > 1e3 * BOUND
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_few_steps_in_float32(name):
     variant = list(ROWS[name].variants)[-1]
-    numbers = ROWS[name].make_options(variant)
-    difference = compare(name, variant, numbers, steps=STEPS_FLOAT32, dtype="float32")
+    numbers = ROWS[name].draw(MIDDLE)
+    difference = runs.compare(*run_both(name, variant, numbers, steps=20, dtype="float32"))
     assert max(difference) <= BOUND_FLOAT32
-
-
-@pytest.mark.parametrize("name", ROWS)
-def test_a_run_goes_on_from_pytorchs_state(name):
-    """The state that PyTorch has after 5 steps, put into ours: the sixth step is PyTorch's."""
-    row, steps = ROWS[name], 5
-    variant = list(row.variants)[-1]
-    options = row.make_options(variant)
-    with runs.double_precision():
-        whole = runs.run_torch(row, options, steps=steps + 1)
-        at = lambda tree, step: jax.tree.map(lambda x: jnp.asarray(x[step]), tree)  # noqa: E731
-        params = at(whole.params, steps - 1)
-        optimizer = runs.get_maker(name)(**options)
-        values = at(whole.state, steps - 1)
-        state = write_state(SLOTS[name], optimizer.init(params), values, count=steps)
-        updates, _ = optimizer.update(at(whole.grads, steps), state, params)
-        new = optax.apply_updates(params, updates)
-        for leaf, expected in at(whole.params, steps).items():
-            np.testing.assert_allclose(new[leaf], expected, rtol=1e-12)
 
 
 def test_the_gradients_change_their_signs_and_do_not_vanish():
