@@ -68,7 +68,7 @@ def save_checkpoint(folder: Path, state: State, manifest: Manifest, *, keep: int
         CheckpointError: It cannot be written. Those before it are as they were.
     """
     step = int(state.step)
-    path = folder / f"{step:08d}"
+    path = folder / _name(step)
     if (path / MANIFEST).exists():
         return path
     leaves = _name_leaves(state)
@@ -105,6 +105,12 @@ def find_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[PassedOver]]:
         else:
             return Checkpoint(path, manifest), passed_over
     return None, passed_over
+
+
+def open_checkpoint(folder: Path, step: int) -> Checkpoint:
+    """Opens the checkpoint of a step, which is known to be whole."""
+    path = folder / _name(step)
+    return Checkpoint(path, read_manifest(path))
 
 
 def set_aside(passed_over: list[PassedOver]) -> None:
@@ -162,6 +168,10 @@ def restore_checkpoint(checkpoint: Checkpoint, like: State) -> State:
         for name, leaf in names.items()
     ]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def _name(step: int) -> str:
+    return f"{step:08d}"
 
 
 def _name_leaves(state: State) -> dict[str, Any]:

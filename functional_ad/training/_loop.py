@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import time
 from collections.abc import Callable
 
-import jax
-import jax.numpy as jnp
-
 from functional_ad.training._config import Config
-from functional_ad.training._data import Dataset, Examples, load_data
+from functional_ad.training._data import Dataset, load_data
 from functional_ad.training._errors import DivergedError
-from functional_ad.training._evaluation import Evaluation, build_evaluation, plan_evaluation
-from functional_ad.training._interval import RunInterval, build_interval
 from functional_ad.training._models import Params
-from functional_ad.training._plan import Plan, make_plan
-from functional_ad.training._state import State, init_state
-from functional_ad.training._task import Task, build_task
+from functional_ad.training._plan import Plan, Rows, make_plan
+from functional_ad.training._programs import Programs, build_programs
+from functional_ad.training._resumption import Checkpoints
+from functional_ad.training._sharding import Layout
+from functional_ad.training._state import State
+from functional_ad.training._task import build_task
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,28 +107,50 @@ def train(
 
 
 def run_training(
-    config: Config, data: Dataset, *, on_interval: Callable[[Interval], None] | None = None
+    config: Config,
+    data: Dataset,
+    *,
+    on_interval: Callable[[Interval], None] | None = None,
+    layout: Layout | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Result:
-    """Trains as configured on data that are loaded already; see `train`."""
-    task = build_task(config)
-    plan = make_plan(config, len(data.train.inputs))
-    state = jax.jit(functools.partial(init_state, task))()
-    intervals: list[Interval] = []
+    """Trains as configured on data that are loaded already; see `train`.
 
-    def after_interval(state: State, interval: Interval) -> None:
-        del state
+    Args:
+        config: The configuration.
+        data: The data.
+        on_interval: Called after each logging interval.
+        layout: Over which devices the run is spread; None for the default one.
+        checkpoints: What the run goes on from, and what saves it; None for neither.
+
+    Raises:
+        CheckpointError: A checkpoint cannot be gone on from, or cannot be written.
+        Interrupted: A signal asked the run to stop, and it is saved.
+    """
+    task = build_task(config)
+    devices = 1 if layout is None else layout.spread
+    plan = make_plan(config, len(data.train.inputs), devices=devices)
+    programs = build_programs(task, data, layout)
+    intervals: list[Interval] = []
+    state = None
+    if checkpoints is not None:
+        state, position = checkpoints.begin(programs.like)
+        intervals += [Interval(**fields) for fields in position.get("intervals", [])]
+    state = programs.init() if state is None else state
+
+    def after_interval(interval: Interval) -> None:
         intervals.append(interval)
         if on_interval is not None:
             on_interval(interval)
 
+    def after_check(state: State, interval: Interval) -> None:
+        if checkpoints is not None:
+            last = [dataclasses.asdict(interval)]
+            done = interval.step == plan.updates
+            checkpoints.after(state, interval.number, {"intervals": last}, done=done)
+
     state = run_intervals(
-        config,
-        plan,
-        state,
-        jax.tree.map(jnp.asarray, data.train),
-        run_interval=build_interval(task),
-        evaluate=_prepare_evaluation(task, data.test),
-        after_interval=after_interval,
+        config, plan, state, programs, after_interval=after_interval, after_check=after_check
     )
     return Result(config=config, intervals=tuple(intervals), params=state.params, grads=state.grads)
 
@@ -140,11 +159,10 @@ def run_intervals(
     config: Config,
     plan: Plan,
     state: State,
-    data: Examples,
+    programs: Programs,
     *,
-    run_interval: RunInterval,
-    evaluate: Callable[[Params], Evaluation | None],
-    after_interval: Callable[[State, Interval], None],
+    after_interval: Callable[[Interval], None],
+    after_check: Callable[[State, Interval], None],
 ) -> State:
     """Runs interval after interval, from the state's step to the plan's last.
 
@@ -152,11 +170,10 @@ def run_intervals(
         config: The run's configuration.
         plan: Which examples each update takes.
         state: Where to begin. It is donated to the first interval.
-        data: The examples, on the devices.
-        run_interval: The compiled program of `build_interval`.
-        evaluate: Evaluates parameters on the examples held out.
-        after_interval: Called after each interval, before anything is made of its figures. The
-            state that it gets is donated afterwards: what is to be kept must be copied.
+        programs: What is called.
+        after_interval: Called after each interval, before anything is made of its figures.
+        after_check: Called when they are found to be finite. The state that it gets is donated
+            afterwards: what is to be kept must be copied.
 
     Returns:
         The state after the last update.
@@ -166,17 +183,17 @@ def run_intervals(
     """
     every = plan.batches if config.log_every is None else config.log_every
 
-    def count_updates(step: int) -> int:
-        return min(every - step % every, plan.updates - step)
+    def take_rows(step: int) -> Rows:
+        return plan.take(step, min(every - step % every, plan.updates - step))
 
     step = int(state.step)
-    rows = plan.take(step, count_updates(step))
+    rows = take_rows(step)
     while step < plan.updates:
         started = time.perf_counter()
-        state, outcome = run_interval(state, rows, data)
+        state, outcome = programs.run_interval(state, programs.place(rows), programs.data)
         step += len(rows.positions)
-        rows = plan.take(step, count_updates(step))  # while the devices compute
-        loss, evaluation = float(outcome.loss), evaluate(state.params)
+        rows = take_rows(step)  # while the devices compute
+        loss, evaluation = float(outcome.loss), programs.evaluate(state.params)
         accuracy = None if evaluation is None else evaluation.accuracy
         interval = Interval(
             number=-(-step // every),
@@ -187,15 +204,8 @@ def run_intervals(
             test_accuracy=None if accuracy is None else float(accuracy),
             seconds=time.perf_counter() - started,
         )
-        after_interval(state, interval)
+        after_interval(interval)
         if not (math.isfinite(loss) and bool(outcome.finite)):
             raise DivergedError(-(-step // plan.batches), loss, config.learning_rate)
+        after_check(state, interval)
     return state
-
-
-def _prepare_evaluation(task: Task, test: Examples | None) -> Callable[[Params], Evaluation | None]:
-    if test is None:
-        return lambda params: None
-    evaluate, rows = build_evaluation(task), plan_evaluation(task, len(test.inputs))
-    data = jax.tree.map(jnp.asarray, test)
-    return lambda params: evaluate(params, rows, data)

@@ -69,6 +69,11 @@ class Layout:
     mesh: Mesh
 
     @property
+    def spread(self) -> int:
+        """Over how many devices a batch's examples are spread."""
+        return self.mesh.shape["data"]
+
+    @property
     def whole(self) -> NamedSharding:
         """Of what is whole on each device: the data, and what is told after an interval."""
         return NamedSharding(self.mesh, PartitionSpec())
