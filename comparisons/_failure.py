@@ -43,5 +43,6 @@ def _tell_tolerances(case: CaseResult) -> Iterator[str]:
     told = [(leaf, text) for leaf in failed if (text := describe_tolerances(leaf))]
     for leaf, text in told[:LEAVES_SHOWN]:
         yield f"{name_leaf(leaf)}: {text}"
-    if len(told) > LEAVES_SHOWN:
-        yield f"and {len(told) - LEAVES_SHOWN} more leaves"
+    left = len(told) - LEAVES_SHOWN
+    if left > 0:
+        yield f"and {left} more {'leaf' if left == 1 else 'leaves'}"

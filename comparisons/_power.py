@@ -111,6 +111,7 @@ def plant_defects(
 
     One that is not noticed tells what these inputs cannot show, such as a bias that is zero. A
     change that makes no difference on numbers drawn at random either is no mistake, and left out.
+    So is one that shows in nothing but what fails without it: it says nothing of the inputs.
 
     Args:
         case: The case.
@@ -125,8 +126,8 @@ def plant_defects(
     found = find_defects(
         case.jax, arguments, differentiated=set(case.orders) != {"value"}, limit=2 * limit
     )
-    before = _rank_leaves(retry(case))
-    if min(before.values(), default=_RANK["fail"]) == _RANK["fail"]:
+    before = {(leaf.quantity, leaf.path): leaf for leaf in retry(case)}
+    if all(leaf.verdict.outcome == "fail" for leaf in before.values()):
         return ()  # it has noticed something already, and cannot come out worse
     numbers, expected = _draw_numbers(case, arguments)
     planted: list[PlantedDefect] = []
@@ -137,20 +138,36 @@ def plant_defects(
         if expected is not None and not _differ(_compute(changed, numbers), expected):
             continue
         caught = _is_caught(changed, retry, before)
-        planted.append(PlantedDefect(defect=defect.kind, where=defect.where, caught=caught))
+        if caught is not None:
+            planted.append(PlantedDefect(defect=defect.kind, where=defect.where, caught=caught))
     return tuple(planted)
 
 
-def _rank_leaves(leaves: Sequence[LeafResult]) -> dict[tuple[str, str], int]:
-    return {(leaf.quantity, leaf.path): _RANK[leaf.verdict.outcome] for leaf in leaves}
-
-
-def _is_caught(case: ParityCase, retry: Retry, before: dict[tuple[str, str], int]) -> bool:
+def _is_caught(
+    case: ParityCase, retry: Retry, before: dict[tuple[str, str], LeafResult]
+) -> bool | None:
+    """Whether a leaf comes out worse than before; None if only those change that fail already."""
     try:
-        after = _rank_leaves(retry(case))
+        after = retry(case)
     except Exception:  # a comparison that raises does not pass
         return True
-    return any(rank > before.get(leaf, 0) for leaf, rank in after.items())
+    pairs = [(before.get((leaf.quantity, leaf.path)), leaf) for leaf in after]
+    if any(_rank(new) > (_rank(old) if old else 0) for old, new in pairs):
+        return True
+    failing = [(old, new) for old, new in pairs if old and old.verdict.outcome == "fail"]
+    return None if any(_has_moved(old, new) for old, new in failing) else False
+
+
+def _rank(leaf: LeafResult) -> int:
+    return _RANK[leaf.verdict.outcome]
+
+
+def _has_moved(old: LeafResult, new: LeafResult) -> bool:
+    """Whether a leaf that fails is another one now; also if that cannot be told."""
+    gap, moved, noise = old.float64_gap, new.float64_gap, old.float64_noise
+    if gap is None or moved is None or noise is None or old.verdict is not new.verdict:
+        return True
+    return abs(gap - moved) > noise
 
 
 def _draw_numbers(

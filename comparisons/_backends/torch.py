@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import warnings
 from collections.abc import Callable, Generator
 from typing import Any
@@ -43,6 +44,8 @@ def run(
     """The quantities of a PyTorch function, which is called anew for each derivative."""
     outputs: Outputs = {}
     reverse = "hvp" if "hvp" in orders else "vjp" if "vjp" in orders else None
+    if "jvp" in orders:
+        _load_forward_mode()
     with session(DTYPES[dtype]):
         arguments, primals = from_numpy(inputs, requires_grad=reverse is not None)
         output = _call(fn, arguments)
@@ -272,12 +275,24 @@ def _push_forward(fn: Callable[..., Any], inputs: tuple[Any, ...], seeds: Seeds)
     }
 
 
-def _push_dual_numbers(fn: Callable[..., Any], inputs: tuple[Any, ...], seeds: Seeds) -> Tensors:
+@functools.cache
+def _load_forward_mode() -> None:
+    """Has PyTorch compile its rules, once, for which it warns of what it does itself.
+
+    Not around each run: a filter that is set makes every warning of the user's function a new one.
+    """
     from torch.autograd import forward_ad
 
     with warnings.catch_warnings(), forward_ad.dual_level():
-        # PyTorch's own forward mode compiles itself with what PyTorch advises against.
         warnings.filterwarnings("ignore", "`torch.jit.script", DeprecationWarning)
+        one = torch.ones(1, 1, device="cpu")
+        torch.trace(forward_ad.make_dual(one, one))  # one of those that have such a rule
+
+
+def _push_dual_numbers(fn: Callable[..., Any], inputs: tuple[Any, ...], seeds: Seeds) -> Tensors:
+    from torch.autograd import forward_ad
+
+    with forward_ad.dual_level():
         arguments, primals = from_numpy(inputs, requires_grad=True)
         tangents = seeds.draw_tangents(_describe(primals))
         duals = {

@@ -112,7 +112,8 @@ def _explain(section: CaseSection) -> Iterator[RenderableType]:
         line = Text.assemble(*own, (finding.where, "bold"), ": ")
         yield _indent(line + Text(finding.reason))
     if len(found) > shown:
-        yield _indent(Text(f"and {len(found) - shown} more leaves"))
+        left = len(found) - shown
+        yield _indent(Text(f"and {left} more {'leaf' if left == 1 else 'leaves'}"))
     if not section.error and not found:
         yield _indent(Text(section.reason))
     for note in section.notes:

@@ -3,6 +3,8 @@
 No tolerance is set here: the referee decides.
 """
 
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,6 +121,17 @@ def test_where_pytorch_has_no_forward_mode_the_jvp_is_had_by_reverse_mode_twice(
     assert report.ok, str(report)
     off = compare(lambda x: x * x * 1.001, Square.apply, (X,), ("jvp",))
     assert off.verdict is Verdict.MISMATCH
+
+
+def test_a_warning_of_the_users_function_is_shown_once():
+    def theirs(x):
+        warnings.warn("old", UserWarning, stacklevel=1)
+        return torch.sin(x)
+
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("default")
+        assert compare(jnp.sin, theirs, (X,), ("value", "vjp", "jvp", "hvp")).ok
+    assert [str(warning.message) for warning in shown] == ["old"]
 
 
 @pytest.mark.parametrize("order", ["vjp", "jvp", "hvp"])

@@ -218,18 +218,44 @@ def test_a_comparison_that_raises_has_noticed():
 def test_what_gets_worse_counts_and_nothing_else():
     case = make_case(lambda x: x + x.T, (X,), VALUE)
 
-    def verdicts(first, second):
+    def verdicts(first, second, gap=0.5):
         return [
-            LeafResult(path=path, quantity="value", verdict=verdict, reason="")
+            LeafResult(
+                path=path, quantity="value", verdict=verdict, reason="",
+                float64_gap=gap, float64_noise=1e-12,
+            )
             for path, verdict in (("a", first), ("b", second))
-        ]
+        ]  # fmt: skip
 
-    def plant_against(changed):
+    def plant_against(*changed):
         before = verdicts(Verdict.MISMATCH, Verdict.LESS_ACCURATE)
-        return plant_defects(case, (X,), lambda c: before if c is case else changed)
+        return plant_defects(case, (X,), lambda c: before if c is case else verdicts(*changed))
 
-    assert not any(d.caught for d in plant_against(verdicts(Verdict.MISMATCH, Verdict.AGREES)))
-    assert all(d.caught for d in plant_against(verdicts(Verdict.AGREES, Verdict.MISMATCH)))
+    def caught(*changed):
+        return {d.caught for d in plant_against(*changed)}
+
+    assert caught(Verdict.MISMATCH, Verdict.AGREES) == {False}
+    assert caught(Verdict.AGREES, Verdict.MISMATCH) == {True}
+    # What fails without the defect, too, is another failure with it: that is no miss.
+    assert caught(Verdict.MISMATCH, Verdict.AGREES, 0.7) == set()
+    assert caught(Verdict.AGREES, Verdict.AGREES) == set()
+
+
+def test_a_failure_is_not_called_blind_to_what_changes_it():
+    """The mean fails, and the count passes: zeros for x change the mean alone."""
+    result = run_case(
+        ParityCase(
+            name="mean",
+            title="mean",
+            jax=lambda x: (jnp.mean(x) * 3, jnp.sum(jnp.isfinite(x))),
+            torch=lambda x: (torch.mean(x), torch.isfinite(x).sum()),
+            inputs=(X,),
+            orders=("value",),
+        ),
+        power=True,
+    )
+    assert [leaf.verdict for leaf in result.leaves] == [Verdict.MISMATCH, Verdict.IDENTICAL]
+    assert result.planted == ()
 
 
 def test_with_both_frameworks():

@@ -86,6 +86,8 @@ def test_a_flood_of_failures_is_cut_short(make_report, make_leaf):
     assert "leaf11:" in text
     assert "leaf12:" not in text
     assert "and 28 more leaves" in text
+    text = str(make_report(CaseResult(name="c", title="", leaves=leaves[:13])))
+    assert "and 1 more leaf\n" in text
 
 
 def test_nothing_to_compare_is_said(make_report):
