@@ -7,17 +7,19 @@ shows them nevertheless, unless it has the same pattern.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import Literal
 
 from comparisons._referee import Evidence
 from comparisons._results import LeafResult
 from comparisons._trees import Leaves, flatten
 from comparisons._verdict import Verdict
-from functional_ad._program import Program, walk
+from functional_ad._program import Program, Step, walk
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +35,7 @@ _HIDDEN = {
     "symmetric": "is a symmetric matrix: a transposition of it would not be seen",
     "single": "has one element: a wrong axis, order or reduction of it would not be seen",
 }
+_KEEP_COUNTS = {"add", "sub", "reshape", "broadcast_in_dim", "convert_element_type"}
 _NAMES = {"value": "output", "vjp": "gradient of", "jvp": "derivative of", "hvp": "product for"}
 
 
@@ -69,17 +72,36 @@ def find_short_counts(program: Program | None) -> tuple[str, ...]:
     """
     if program is None:
         return ()
+    steps = list(walk(program))
+    users: dict[Any, list[Step]] = defaultdict(list)
+    for step in steps:
+        for atom in step.equation.invars:
+            if not isinstance(atom, Literal):
+                users[atom].append(step)
     lines = [
         step.line
-        for step in walk(program)
+        for step in steps
         if step.op == "iota"
         and step.equation.params["shape"][step.equation.params["dimension"]] == 1
+        and not _is_place(step, users)
     ]
     return tuple(
         f"At {line} positions are counted along an axis of length 1: a mistake in what depends on "
         f"them would not be seen."
         for line in dict.fromkeys(lines)
         if line is not None
+    )
+
+
+def _is_place(step: Step, users: Mapping[Any, Sequence[Step]]) -> bool:
+    """Whether a count is only asked for the one place where it equals something.
+
+    ``jnp.eye`` and one-hot rows are made so, and with them every Jacobian of one output.
+    """
+    (made,) = step.equation.outvars
+    return all(
+        user.op == "eq" or (user.op in _KEEP_COUNTS and _is_place(user, users))
+        for user in users.get(made, ())
     )
 
 

@@ -146,12 +146,8 @@ def test_the_row_is_short_and_has_its_page(row):
 
 # --- What its rows say ------------------------------------------------------------------------
 
-# Gradients that are zeros on purpose, and a count of JAX's own: of the one output of the function.
-VACUOUS = {
-    "surface/autograd/grad-materialize_grads": r"The output '1' is zero on both sides",
-    "surface/functional/hessian": r"positions are counted along an axis of length 1",
-    "surface/func/hessian": r"positions are counted along an axis of length 1",
-}
+# Gradients that are zeros on purpose.
+VACUOUS = {"surface/autograd/grad-materialize_grads": r"The output '1' is zero on both sides"}
 
 
 @by_case

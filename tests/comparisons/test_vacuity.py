@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
+import functional_ad
 from comparisons._backends import jax as jax_side
 from comparisons._case import ParityCase
 from comparisons._discovery import find_cases
 from comparisons._results import LeafResult
 from comparisons._trial import Trial
-from comparisons._vacuity import find_vacuity
+from comparisons._vacuity import find_short_counts, find_vacuity
 from comparisons._verdict import Verdict
+from functional_ad._program import trace
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 4)).astype(np.float32)
@@ -221,3 +223,26 @@ def test_nothing_is_said_of_ordinary_numbers(seed, orders):
         return torch.tanh(x @ p["w"] + p["b"])
 
     assert look_at(jax_fn, torch_fn, inputs, orders) == ()
+
+
+@pytest.mark.parametrize(
+    ("fn", "said"),
+    [
+        (lambda x: x * jnp.arange(1.0), True),
+        (lambda x: x * jnp.tri(1), True),  # a causal mask of one token
+        (lambda x: x * jnp.arange(2.0), False),
+        (lambda x: x @ jnp.eye(1), False),
+        (jax.hessian(lambda x: jnp.sum(x**3)), False),
+        (functional_ad.hessian(lambda x: jnp.sum(x**3)), False),
+    ],
+    ids=[
+        "positions",
+        "a mask",
+        "two positions",
+        "the identity",
+        "the Hessian of one output",
+        "ours",
+    ],
+)
+def test_positions_along_an_axis_of_length_1(fn, said):
+    assert bool(find_short_counts(trace(fn, (jnp.ones(1),)))) == said
