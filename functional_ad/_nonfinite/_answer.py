@@ -104,8 +104,10 @@ class NonFinite:
             whose = f"The argument at {self.argument!r}" if self.argument else _CLOSED_OVER
             lines = [f"{whose} already holds {named}{at}."]
         elif not self.is_value:
-            own = "" if self.primitive == self.op else f" (as {self.primitive})"
-            lines = [f"The derivative of {self.op}{own} gives {named}{at}."]
+            told = f"The derivative of {self.op} (as {self.primitive})"
+            if self.primitive == self.op:  # which may be what a rule of one's own computes
+                told = f"In the derivative, {self.op}"
+            lines = [f"{told} gives {named}{at}."]
         else:
             lines = [f"{self.op} gives {named}{at}."]
         if self.file is not None:

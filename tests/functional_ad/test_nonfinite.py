@@ -219,6 +219,9 @@ def test_the_text_says_what_to_do():
     trap = str(fad.first_nonfinite(BY_NAME["masked_log"].fun, *BY_NAME["masked_log"].args))
     assert trap.startswith("The derivative of log (as div) gives nan, first at [1].\n")
     assert "Put a `where` on the input as well" in trap
+    rule = BY_NAME["in_a_backward_rule"]
+    own = str(fad.first_nonfinite(rule.fun, *rule.args))
+    assert own.startswith("In the derivative, div gives inf, first at [1].\n")
     root = str(fad.first_nonfinite(BY_NAME["norm_of_zero"].fun, *BY_NAME["norm_of_zero"].args))
     assert "where" not in root, "nothing is masked there"
     fun, args = CLEAN["harmless_in_a_scan"]
