@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+# What is computed once in a step, for all parameters: eps is corrected where optax's is not.
+SCALARS = 8
+
 SHAPES = {"weight": (64, 32), "bias": (32,)}
 
 

@@ -9,7 +9,7 @@ and not what a rounding grows to in a descent; and everything else is one compil
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -81,8 +81,15 @@ def make_targets(row: Row, steps: int, dtype: str) -> tuple[dict[str, float], Le
     return strengths, targets
 
 
-def run_torch(row: Row, options: Options, *, steps: int = STEPS, dtype: str = "float64") -> Run:
-    """Runs PyTorch's optimizer and records its steps."""
+def run_torch(
+    row: Row,
+    options: Options,
+    *,
+    steps: int = STEPS,
+    dtype: str = "float64",
+    before_step: Callable[[torch.optim.Optimizer, int], None] | None = None,
+) -> Run:
+    """Runs PyTorch's optimizer and records its steps; `before_step` may change its options."""
     params = {name: torch.tensor(x) for name, x in make_params(row, dtype).items()}
     optimizer = getattr(torch.optim, row.torch)(params.values(), **options)
     strengths, targets = make_targets(row, steps, dtype)
@@ -94,6 +101,8 @@ def run_torch(row: Row, options: Options, *, steps: int = STEPS, dtype: str = "f
         for name, param in params.items():
             param.grad = (param - moving[name][step]).tanh_().mul_(strengths[name])
             grads[name].append(param.grad)
+        if before_step:
+            before_step(optimizer, step)
         optimizer.step()
         for name, param in params.items():
             path[name].append(param.clone())

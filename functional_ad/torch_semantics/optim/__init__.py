@@ -11,7 +11,11 @@ taken here: the step is as fast as `jax.jit` makes it, and can be differentiated
     params = optax.apply_updates(params, updates)
 
 Learning rates may be optax schedules, which count steps from 0. Hyperparameters that are numbers
-are checked and can be folded into the program; scalar arrays can be traced.
+are checked and can be folded into the program; scalar arrays can be traced. Frozen leaves, None in
+the gradients that `functional_ad.value_and_grad(where=...)` gives, have no state and stay None.
+
+A complex leaf is two real ones to an optimizer, as in PyTorch. Its gradient is PyTorch's, too:
+the conjugate of `jax.grad`'s.
 """
 
 from __future__ import annotations

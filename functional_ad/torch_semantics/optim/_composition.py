@@ -50,7 +50,7 @@ def compose(
     def update(
         updates: PyTree, state: PyTree, params: PyTree | None = None, **extra_args: Any
     ) -> tuple[PyTree, PyTree]:
-        _check_structure(updates, params)
+        check_structure(updates, params)
         transform = in_parts if _has_complex(updates) else whole
         new_updates, new_state = transform.update(updates, state, params, **extra_args)
         return _cast_like(new_updates, updates), _cast_like(new_state, state)
@@ -112,20 +112,17 @@ def get_scalar_dtype(params: PyTree) -> Any:
 
     PyTorch's follow ``torch.get_default_dtype()``.
     """
-    leaves = jax.tree.leaves(params)
+    leaves = [leaf for leaf in jax.tree.leaves(params) if _tree.is_differentiable(leaf)]
     wide = any(jnp.finfo(jnp.result_type(leaf)).dtype == np.float64 for leaf in leaves)
     return jnp.float64 if wide else jnp.float32
 
 
-def _has_complex(tree: PyTree) -> bool:
-    return any(_tree.is_complex(leaf) for leaf in jax.tree.leaves(tree))
+def check_structure(grads: PyTree, params: PyTree | None) -> None:
+    """Checks that parameters and gradients have their leaves in the same places.
 
-
-def _cast_like(tree: PyTree, other: PyTree) -> PyTree:
-    return jax.tree.map(lambda x, y: jnp.asarray(x).astype(jnp.result_type(y)), tree, other)
-
-
-def _check_structure(grads: PyTree, params: PyTree | None) -> None:
+    Raises:
+        ArgumentError: They do not.
+    """
     if params is None or jax.tree.structure(grads) == jax.tree.structure(params):
         return
     raise ArgumentError(
@@ -136,3 +133,11 @@ def _check_structure(grads: PyTree, params: PyTree | None) -> None:
             fix="Give `init` and `update` the trained half of `functional_ad.partition` only.",
         )
     )
+
+
+def _has_complex(tree: PyTree) -> bool:
+    return any(_tree.is_complex(leaf) for leaf in jax.tree.leaves(tree))
+
+
+def _cast_like(tree: PyTree, other: PyTree) -> PyTree:
+    return jax.tree.map(lambda x, y: jnp.asarray(x).astype(jnp.result_type(y)), tree, other)

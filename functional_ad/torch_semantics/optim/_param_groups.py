@@ -13,6 +13,7 @@ from jaxtyping import PyTree
 from functional_ad import _tree
 from functional_ad._errors import ArgumentError, SelectionError, explain
 from functional_ad._leaves import select_for
+from functional_ad.torch_semantics.optim._composition import check_structure
 
 _FUNCTION: Final = "functional_ad.torch_semantics.optim.param_groups"
 _UNTRAINED: Final = "untrained"
@@ -40,8 +41,8 @@ def param_groups(
         their number: ``state.inner_states["0"].inner_state``.
 
     Raises:
-        ArgumentError: There is no group, one lacks ``where``, or an option is unknown; or, at
-            once, an option is out of PyTorch's bounds.
+        ArgumentError: There is no group, one lacks ``where``, an option is unknown or out of
+            PyTorch's bounds, or ``make`` is ``lbfgs``, which PyTorch takes no groups for either.
         SelectionError: In ``init``, a leaf is in two groups, or a pattern matches no leaf.
 
     Example:
@@ -75,6 +76,7 @@ def param_groups(
     def update(
         updates: PyTree, state: PyTree, params: PyTree | None = None, **extra_args: Any
     ) -> tuple[PyTree, PyTree]:
+        check_structure(updates, params)
         labels = _label(updates if params is None else params, wheres)
         whole = optax.partition(transforms, labels)
         return whole.update(updates, state, params, **extra_args)
@@ -117,6 +119,15 @@ def _check_groups(make: Any, groups: Any, defaults: Mapping[str, Any]) -> None:
                 expected='a list of mappings, at least one, each with "where"',
                 got="an empty list" if listed else _tree.describe_value(groups),
                 fix='Write e.g. `[{"where": "*/bias", "weight_decay": 0.0}]`.',
+            )
+        )
+    if make.__name__ == "lbfgs":
+        raise ArgumentError(
+            explain(
+                f"`{_FUNCTION}(make=...)` must treat each parameter by itself.",
+                expected="e.g. `adamw`",
+                got="`lbfgs`, whose steps are one for all parameters",
+                fix="Give `lbfgs` the trained half of `functional_ad.partition`.",
             )
         )
     known = list(inspect.signature(make).parameters)

@@ -3,12 +3,9 @@
 import optax
 import pytest
 
-from benchmarks._optimizer_flops import count_flops
+from benchmarks._optimizer_flops import SCALARS, count_flops
 from benchmarks._optimizer_rows import ROWS
 from functional_ad.torch_semantics import optim
-
-# Computed once in a step for all parameters: eps is corrected where optax adds it as it is.
-SCALARS = 8
 
 PAIRS = [(name, variant) for name, row in ROWS.items() for variant in row.twin]
 

@@ -5,15 +5,21 @@ A new optimizer joins with its row in `benchmarks/_optimizer_rows.py`.
 
 import itertools
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="needs torch")
 
+import torch
+
 from benchmarks import _optimizer_runs as runs
 from benchmarks._optimizer_rows import ROWS
+from functional_ad.torch_semantics import optim
 
 BOUND = 1e-10
 
@@ -66,6 +72,24 @@ def test_a_few_steps_in_float32(name):
     numbers = ROWS[name].draw(MIDDLE)
     difference = runs.compare(*run_both(name, variant, numbers, steps=20, dtype="float32"))
     assert max(difference) <= BOUND_FLOAT32
+
+
+def test_a_complex_leaf_is_two_real_ones():
+    rng = np.random.default_rng(0)
+    parts = rng.standard_normal((2, 31, 2))
+    start, *grads = parts[0] + 1j * parts[1]
+    theirs = torch.tensor(start)
+    reference = torch.optim.Adam([theirs], lr=0.1, weight_decay=0.1, amsgrad=True)
+    with jax.enable_x64(True):
+        optimizer = optim.adam(lr=0.1, weight_decay=0.1, amsgrad=True)
+        ours = jnp.asarray(start)
+        state, step = optimizer.init(ours), jax.jit(optimizer.update)
+        for grad in grads:
+            theirs.grad = torch.tensor(grad)
+            reference.step()
+            updates, state = step(jnp.asarray(grad), state, ours)
+            ours = optax.apply_updates(ours, updates)
+        np.testing.assert_allclose(ours, theirs.numpy(), rtol=1e-12)
 
 
 def test_the_gradients_change_their_signs_and_do_not_vanish():
