@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from comparisons._backends.torch_training import torch_training as torch_training
     from comparisons._case import ParityCase as ParityCase
+    from comparisons._case import TrainingCase as TrainingCase
     from comparisons._runner import assert_parity as assert_parity
     from comparisons._runner import compare as compare
     from comparisons._trajectory import compare_training as compare_training
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ParityCase": "comparisons._case",
     "Report": "comparisons.report",
+    "TrainingCase": "comparisons._case",
     "Verdict": "comparisons._verdict",
     "assert_parity": "comparisons._runner",
     "compare": "comparisons._runner",
@@ -30,6 +32,7 @@ _HOMES = {
 __all__ = [
     "ParityCase",
     "Report",
+    "TrainingCase",
     "Verdict",
     "assert_parity",
     "compare",

@@ -1,9 +1,9 @@
-"""A parity case: one idea, written twice, and the inputs that both sides get."""
+"""A parity case: one idea, written twice, with the inputs of both sides; or one training run."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, get_args
 
 Order = Literal["value", "vjp", "jvp", "hvp"]
@@ -74,8 +74,7 @@ class ParityCase:
 
     def __post_init__(self) -> None:
         """Writes modules and pairs out, and refuses what could only fail later."""
-        if not self.name or self.name != self.name.strip("/ "):
-            raise ValueError(f"`ParityCase(name=...)` must be slash-separated; got {self.name!r}.")
+        _check_name("ParityCase", self.name)
         if not isinstance(self.inputs, tuple):
             raise TypeError(
                 f"`ParityCase(inputs=...)` must be a tuple of positional arguments.\n"
@@ -89,6 +88,59 @@ class ParityCase:
             object.__setattr__(self, "torch", _write_call(self.torch))
         if isinstance(self.jax, tuple):
             object.__setattr__(self, "jax", _write_pair(self.jax))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainingCase:
+    """One training run written in JAX and in PyTorch, to be run side by side, step by step.
+
+    It becomes two cases of a report, ``NAME/teacher-forced`` and ``NAME/free-running``, as
+    ``compare_training`` gives them.
+
+    Attributes:
+        name: As for ``ParityCase``.
+        title: One line for people.
+        make: Makes the run: what ``compare_training`` gets, as a tuple ``(jax_step, torch_step,
+            state, batches)``. Called when the case is run.
+        jax: What a report shows as the source of the JAX side: a function or a class.
+        torch: What it shows as that of the PyTorch side.
+        note: As for ``ParityCase``.
+        citation: As for ``ParityCase``.
+        dtype: The working dtype, unless the run names another.
+        jit: Whether to compile the JAX step.
+
+    Raises:
+        ValueError: As for ``ParityCase``.
+
+    Example:
+        >>> import jax.numpy as jnp, torch
+        >>> def halve(state, batch):
+        ...     return {"w": state["w"] / 2}, {"loss": state["w"].sum()}
+        >>> case = TrainingCase(
+        ...     name="example/halve", title="a half at each step", jax=halve, torch=halve,
+        ...     make=lambda: (halve, halve, {"w": [1.0]}, range(3)),
+        ... )
+        >>> case.dtype
+        'float32'
+    """
+
+    name: str
+    title: str
+    make: Callable[[], tuple[Callable[..., Any], Callable[..., Any], Any, Iterable[Any]]]
+    jax: Callable[..., Any]
+    torch: Callable[..., Any]
+    note: str = ""
+    citation: str = ""
+    dtype: DType = "float32"
+    jit: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what could only fail later."""
+        _check_name("TrainingCase", self.name)
+        check_dtype("TrainingCase", self.dtype)
+
+
+Case = ParityCase | TrainingCase
 
 
 def is_module(value: Any) -> bool:
@@ -122,6 +174,11 @@ def _write_pair(pair: tuple[Any, ...]) -> Callable[..., Any]:
 
     call.__wrapped__ = apply  # type: ignore[attr-defined]
     return call
+
+
+def _check_name(owner: str, name: str) -> None:
+    if not name or name != name.strip("/ "):
+        raise ValueError(f"`{owner}(name=...)` must be slash-separated; got {name!r}.")
 
 
 def check_orders(owner: str, orders: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from comparisons._case import DType, ParityCase
+from comparisons._case import Case, DType
 from comparisons._discovery import DiscoveryError, find_cases, load_shipped_cases
 from comparisons._ledger import DEFAULT, LedgerError, apply_ledger, read_ledger, write_ledger
 from comparisons._progress import run_with_progress
@@ -42,7 +42,7 @@ def run(
         typer.Argument(
             metavar="[CASE|FILE]...",
             help="Names of cases (see 'list'), their beginnings such as tutorial/control, globs, "
-            "or Python files that hold ParityCase objects. [default: every case]",
+            "or Python files that hold ParityCase or TrainingCase objects. [default: every case]",
             show_default=False,
         ),
     ] = None,
@@ -287,7 +287,7 @@ def run_command(arguments: list[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _print_case(case: ParityCase) -> None:
+def _print_case(case: Case) -> None:
     from rich.console import Console
     from rich.text import Text
 

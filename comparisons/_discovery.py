@@ -11,14 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from comparisons._case import ParityCase
+from comparisons._case import Case, ParityCase, TrainingCase
 
 
 class DiscoveryError(ValueError):
     """A case or a file of cases cannot be found or loaded."""
 
 
-def load_shipped_cases() -> list[ParityCase]:
+def load_shipped_cases() -> list[Case]:
     """Every case that this project ships: the tutorial's in its order, then the map's."""
     from comparisons.cases import surface, tutorial
 
@@ -26,7 +26,7 @@ def load_shipped_cases() -> list[ParityCase]:
     return [*chapters, *surface.CASES]
 
 
-def find_cases(targets: Sequence[str]) -> list[ParityCase]:
+def find_cases(targets: Sequence[str]) -> list[Case]:
     """The cases that some targets name, each once, in order; all shipped ones if there is none.
 
     Args:
@@ -37,7 +37,7 @@ def find_cases(targets: Sequence[str]) -> list[ParityCase]:
     """
     if not targets:
         return load_shipped_cases()
-    found: dict[str, ParityCase] = {}
+    found: dict[str, Case] = {}
     for target in targets:
         is_file = target.endswith(".py")
         for case in load_file(Path(target)) if is_file else find_by_name(target):
@@ -48,7 +48,7 @@ def find_cases(targets: Sequence[str]) -> list[ParityCase]:
     return list(found.values())
 
 
-def find_by_name(pattern: str) -> list[ParityCase]:
+def find_by_name(pattern: str) -> list[Case]:
     """The shipped cases whose name is, begins with, or as a glob matches ``pattern``."""
     if not pattern:
         raise DiscoveryError("'' is no case; leave it out to run all cases")
@@ -70,8 +70,8 @@ def find_by_name(pattern: str) -> list[ParityCase]:
     return matching
 
 
-def load_file(path: Path) -> list[ParityCase]:
-    """The cases of a Python file: every ``ParityCase`` among its globals, or in a list of them."""
+def load_file(path: Path) -> list[Case]:
+    """The cases of a Python file: every case among its globals, or in a list of them."""
     if not path.is_file():
         raise DiscoveryError(f"there is no file {str(path)!r}")
     name = f"comparisons_file_{path.stem}"
@@ -92,26 +92,26 @@ def load_file(path: Path) -> list[ParityCase]:
         raise DiscoveryError(f"cannot load {str(path)!r}: {where}{text}") from error
     cases = collect_cases(module)
     if not cases:
-        raise DiscoveryError(f"{str(path)!r} holds no ParityCase")
+        raise DiscoveryError(f"{str(path)!r} holds no ParityCase or TrainingCase")
     return cases
 
 
-def collect_cases(module: ModuleType) -> list[ParityCase]:
-    """Every ``ParityCase`` among a module's globals, alone or in a collection, in order."""
-    cases: dict[int, ParityCase] = {}
+def collect_cases(module: ModuleType) -> list[Case]:
+    """Every case among a module's globals, alone or in a collection, in order."""
+    cases: dict[int, Case] = {}
     for value in vars(module).values():
         for case in _unpack(value):
             cases[id(case)] = case
     return list(cases.values())
 
 
-def _unpack(value: Any) -> Iterable[ParityCase]:
-    if isinstance(value, ParityCase):
+def _unpack(value: Any) -> Iterable[Case]:
+    if isinstance(value, ParityCase | TrainingCase):
         return (value,)
     if isinstance(value, dict):
         value = list(cast("dict[Any, Any]", value).values())
     if isinstance(value, list | tuple):
-        return (case for case in value if isinstance(case, ParityCase))
+        return (case for case in value if isinstance(case, ParityCase | TrainingCase))
     return ()
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from comparisons._case import ParityCase
+from comparisons._case import Case
 
 _FRAMEWORKS = ("jax", "jaxlib", "torch", "numpy", "functional_ad", "comparisons")
 _NOTE = " side, at "  # of the note that the runner adds to what a side raises
 
 
-def explain_error(case: ParityCase, error: BaseException) -> str:
+def explain_error(case: Case, error: BaseException) -> str:
     """Which side raised, the innermost line of the user's own code, and what was raised.
 
     The user's own code is what is neither the standard library's nor installed, unless the case's
@@ -33,6 +33,7 @@ def explain_error(case: ParityCase, error: BaseException) -> str:
         Two lines or more: the place, then the exception with its text.
 
     Example:
+        >>> from comparisons import ParityCase
         >>> case = ParityCase(name="a", title="", jax=abs, torch=abs)
         >>> error = ValueError("no")
         >>> error.add_note("JAX side, at float32")

@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from comparisons._case import ParityCase
+from comparisons._case import Case
 from comparisons._discovery import DiscoveryError
 from comparisons._runner import read_source
 from comparisons.cases.surface import ROWS, Row
@@ -109,7 +109,7 @@ def lay_out_facts(row: Row) -> RenderableType:
     )
 
 
-def lay_out_sources(case: ParityCase, width: int) -> RenderableType:
+def lay_out_sources(case: Case, width: int) -> RenderableType:
     """A case's two sources, side by side if there is room, else one below the other."""
     sides = {
         side: Syntax(read_source(fn), "python", theme="ansi_dark", word_wrap=True)

@@ -6,13 +6,13 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 
-from comparisons._case import DType, ParityCase
+from comparisons._case import Case, DType
 from comparisons.report import Report
 
 
 def run_with_progress(
     targets: Sequence[str],
-    cases: Sequence[ParityCase],
+    cases: Sequence[Case],
     *,
     jobs: int = 1,
     dtype: DType | None = None,
@@ -36,7 +36,7 @@ def run_with_progress(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from comparisons._environment import describe_environment
-    from comparisons._runner import run_cases
+    from comparisons._suite import run_cases
     from comparisons._workers import run_in_workers
 
     console = Console(stderr=True)
@@ -65,7 +65,7 @@ def run_with_progress(
             )
             return Report(results, describe_environment())
 
-        def watch() -> Iterator[ParityCase]:
+        def watch() -> Iterator[Case]:
             for case in cases:
                 progress.update(task, description=case.name)
                 yield case

@@ -1,4 +1,4 @@
-"""Runs parity cases on both sides and gathers what the referee says of them in a Report."""
+"""Runs one parity case on both sides and gathers what the referee says of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import inspect
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from comparisons._case import DType, Order, ParityCase, check_dtype, check_orders
 from comparisons._environment import describe_environment
-from comparisons._errors import explain_error, find_code, is_library_file
+from comparisons._errors import find_code, is_library_file
 from comparisons._inquiry import inquire
 from comparisons._power import measure_power, plant_defects
 from comparisons._results import CaseResult, LeafResult, PlantedDefect
@@ -132,37 +132,6 @@ def assert_parity(
         raise AssertionError(f"parity failed\n{report}")
 
 
-def run_cases(
-    cases: Iterable[ParityCase],
-    on_result: Callable[[CaseResult], None] | None = None,
-    *,
-    dtype: DType | None = None,
-    power: bool = False,
-) -> Report:
-    """Runs cases one after another; one that raises is a failed case, and the others still run.
-
-    Args:
-        cases: The cases.
-        on_result: Called with each result as it comes, e.g. to move a progress bar.
-        dtype: The working dtype, for all cases; each case's own if left out.
-        power: Whether to plant defects in the JAX sides and to report which of them are caught.
-
-    Returns:
-        The report.
-    """
-    results: list[CaseResult] = []
-    for case in cases:
-        try:
-            result = run_case(case, dtype, power=power)
-        except (Exception, SystemExit) as error:  # whatever a user's function raises is a finding
-            problem = explain_error(case, error)
-            result = _describe_case(case, (), dtype or case.dtype, error=problem)
-        results.append(result)
-        if on_result is not None:
-            on_result(result)
-    return Report(tuple(results), describe_environment())
-
-
 def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = False) -> CaseResult:
     """Runs one case: both sides at the working dtype and at float64, and PyTorch's probes."""
     dtype = dtype or case.dtype
@@ -174,7 +143,7 @@ def run_case(case: ParityCase, dtype: DType | None = None, *, power: bool = Fals
         powers = {order: measure_power(trial.evidence[order]) for order in case.orders}
         planted = _plant(trial) if power else ()
         vacuity = _find_vacuity(trial, leaves)
-    return _describe_case(
+    return describe_case(
         case,
         tuple(
             dataclasses.replace(leaf, power=powers.get(leaf.quantity, {}).get(leaf.path))
@@ -205,9 +174,10 @@ def _plant(trial: Trial) -> tuple[PlantedDefect, ...]:
     return plant_defects(trial.case, arguments, lambda case: trial.change(case).judge())
 
 
-def _describe_case(
+def describe_case(
     case: ParityCase, leaves: tuple[LeafResult, ...], dtype: str, **more: Any
 ) -> CaseResult:
+    """The result of a case: what the case says of itself, and what was found."""
     return CaseResult(
         name=case.name,
         title=case.title,

@@ -153,7 +153,7 @@ def test_targets(targets, count):
             "no case matches 'tutorial/zeroing'; the nearest is 'tutorial",
         ),
         (["run", "nowhere.py"], "there is no file 'nowhere.py'"),
-        (["run", "empty.py"], "'empty.py' holds no ParityCase"),
+        (["run", "empty.py"], "'empty.py' holds no ParityCase or TrainingCase"),
         (["run", "broken.py"], "cannot load 'broken.py': line 2: ZeroDivisionError: division by"),
         (["run", "syntax.py"], "cannot load 'syntax.py': line 1: SyntaxError"),
         (["run", "leaves.py"], "cannot load 'leaves.py': line 1: SystemExit: 5"),

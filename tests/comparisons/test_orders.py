@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from comparisons import ParityCase, Verdict, compare
-from comparisons._runner import run_cases
+from comparisons._suite import run_cases
 
 ORDERS = ("value", "vjp", "jvp", "hvp")
 RNG = np.random.default_rng(0)

@@ -12,8 +12,9 @@ import torch
 import functional_ad
 from comparisons import ParityCase, Verdict, assert_parity, compare
 from comparisons._inputs import perturb, prepare_inputs
-from comparisons._runner import read_source, run_cases
+from comparisons._runner import read_source
 from comparisons._seeds import Seeds
+from comparisons._suite import run_cases
 
 
 def test_a_report_of_one_case():

@@ -11,7 +11,8 @@ import pytest
 
 from comparisons._cli import run_command
 from comparisons._discovery import find_cases
-from comparisons._workers import LINES_SHOWN, run_in_workers
+from comparisons._processes import LINES_SHOWN
+from comparisons._workers import run_in_workers
 
 OWN = """
 import ctypes, os, signal, sys
