@@ -6,6 +6,8 @@
   is left out). They come on top of the drawn numbers. Each variant is compiled once: keep them few.
 - `twin`: by variant, optax's own optimizer of the same kind from the same options, whose flops are
   not to be passed. Weights decay in it by `optax.add_decayed_weights`, if at all.
+- `shapes`: the parameters; two if not given, since each makes every program larger. One that treats
+  shapes differently, as Adafactor, says what it needs: up to three.
 - `defects`: wrong transforms from the same options, near enough that one could write them. The
   comparison must notice each, with the options of the variant that is named.
 """
@@ -48,7 +50,7 @@ class Row:
     twin: Mapping[str, Make]
     defects: Mapping[str, tuple[str, Make]]
     shapes: Mapping[str, tuple[int, ...]] = dataclasses.field(
-        default_factory=lambda: {"weight": (3, 2), "bias": (2,), "scale": ()}
+        default_factory=lambda: {"weight": (3, 2), "scale": ()}
     )
 
     def draw(self, shares: Iterator[float]) -> dict[str, Any]:

