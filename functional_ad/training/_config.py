@@ -3,58 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any, Final, Literal, cast, get_args
+import difflib
+import textwrap
+from typing import Any, Final
 
 from functional_ad.training._errors import ConfigError
+from functional_ad.training._options import (
+    Choice,
+    Flag,
+    Integer,
+    Number,
+    Words,
+    get_options,
+    option,
+)
 
-ModelName = Literal["linear", "mlp"]
-DataName = Literal["tutorial", "digits"]
-OptimizerName = Literal["sgd", "adam", "adamw"]
+MODELS: Final = ("linear", "mlp", "cnn", "transformer")
+NETWORKS: Final = ("mlp", "cnn", "transformer")
+DATA: Final = ("tutorial", "digits", "text")
+OPTIMIZERS: Final = ("sgd", "adam", "adamw")
+REMAT: Final = ("none", "full", "dots", "dots_with_no_batch_dims")
+DTYPES: Final = ("float32", "bfloat16", "float16")
 
-TRAINING_EXAMPLES: Final[dict[DataName, int]] = {"tutorial": 20, "digits": 1437}
-"""How many examples there are to train on, so that a batch size is checked before any is loaded."""
+TRAINING_EXAMPLES: Final[dict[str, int]] = {"tutorial": 20, "digits": 1437}
+"""How many examples there are to train on, so that a batch size is checked before any is loaded.
 
-MAX_HIDDEN: Final = 8192
+Of the text it depends on the version of Python and on the context."""
+
 MAX_SEED: Final = 2**32 - 1
-_SMALLEST, _GREATEST = 2.0**-126, 2.0**127  # in the range of a float32, which JAX makes of it
 
-_DATA_OF: Final[dict[ModelName, DataName]] = {"linear": "tutorial", "mlp": "digits"}
-
-_MLP_DEFAULTS: Final[dict[str, Any]] = {
-    "data": "digits",
-    "epochs": 30,
-    "learning_rate": 0.003,
-    "optimizer": "adamw",
-    "batch_size": 32,
-    "hidden": 256,
-    "keep_grads": False,
-}
+_DATA_OF: Final = {"linear": "tutorial", "mlp": "digits", "cnn": "digits", "transformer": "text"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Config:
     """The configuration of a training run; by default the tutorial's worked case.
 
-    `for_model` gives the defaults that go with the other model.
-
-    Attributes:
-        model: ``"linear"``, y = a·x + b with two scalar parameters, or ``"mlp"``, a perceptron
-            with one hidden layer.
-        data: ``"tutorial"`` (for linear) or ``"digits"`` (for mlp).
-        epochs: How often to go through the training examples, 1 or more.
-        learning_rate: The optimizer's step size, above 0.
-        optimizer: ``"sgd"``, ``"adam"`` or ``"adamw"``: optax's, with its own defaults.
-        batch_size: Examples per update, 1 to the number of training examples (20 in tutorial,
-            1437 in digits). The last batch of an epoch may be smaller; none is left out.
-        microbatches: Parts whose gradients are accumulated for each update, 1 to the batch size.
-            The result is the whole batch's up to rounding, in less memory.
-        hidden: Width of the mlp's hidden layer, 1 to 8192; None for linear, which has none.
-        log_every: Updates per logging interval, each of which is one compiled call; None for those
-            of an epoch.
-        keep_grads: Whether the last update's gradients are kept, what PyTorch's ``.grad`` holds.
-        seed: Seed of the mlp's first parameters and of the shuffling, 0 to 2³² - 1. The data are
-            always the same.
+    `for_model` gives the defaults that go with another model.
 
     Raises:
         ConfigError: A field is out of its range, or two do not go together.
@@ -67,59 +52,191 @@ class Config:
         'digits'
     """
 
-    model: ModelName = "linear"
-    data: DataName = "tutorial"
-    epochs: int = 50
-    learning_rate: float = 0.01
-    optimizer: OptimizerName = "sgd"
-    batch_size: int = 20
-    microbatches: int = 1
-    hidden: int | None = None
-    log_every: int | None = None
-    keep_grads: bool = True
-    seed: int = 0
+    model: str = option(
+        Choice(MODELS),
+        "linear: y = a*x + b, as in the tutorial. mlp: a perceptron. cnn: two convolutions and two "
+        "linear layers. transformer: predicts the next byte, from all bytes before it.",
+        "linear",
+    )
+    data: str = option(
+        Choice(DATA),
+        "tutorial: the tutorial's 20 pairs, for linear. digits: scikit-learn's, for mlp and cnn. "
+        "text: Python's own help topics, for transformer.",
+        "tutorial",
+        mlp="digits",
+        cnn="digits",
+        transformer="text",
+    )
+    layers: int | None = option(
+        Integer(1, 256),
+        "Hidden layers of the mlp, or blocks of the transformer.",
+        models=("mlp", "transformer"),
+        mlp=1,
+        transformer=2,
+    )
+    width: int | None = option(
+        Integer(1, 65536),
+        "Width of the transformer's blocks (torch: d_model), a multiple of the heads.",
+        models=("transformer",),
+        transformer=128,
+    )
+    hidden: int | None = option(
+        Integer(1, 8192),
+        "Width of the mlp's hidden layers, of the cnn's, or of those in the transformer's blocks "
+        "(torch: dim_feedforward).",
+        models=NETWORKS,
+        mlp=256,
+        cnn=128,
+        transformer=512,
+    )
+    heads: int | None = option(
+        Integer(1, 1024),
+        "Attention heads of the transformer.",
+        models=("transformer",),
+        transformer=4,
+    )
+    channels: int | None = option(
+        Integer(1, 4096),
+        "Channels of the cnn's first convolution; the second has twice as many.",
+        models=("cnn",),
+        cnn=32,
+    )
+    context: int | None = option(
+        Integer(1, 65536),
+        "Bytes in a sequence of the text.",
+        models=("transformer",),
+        transformer=128,
+    )
+    dropout: float | None = option(
+        Number(low=0.0, below=1.0),
+        "The share of hidden values that an update leaves out.",
+        models=NETWORKS,
+        **dict.fromkeys(NETWORKS, 0.0),
+    )
+    epochs: int = option(
+        Integer(1),
+        "How often to go through the training examples.",
+        50,
+        mlp=30,
+        cnn=8,
+        transformer=4,
+    )
+    batch_size: int = option(
+        Integer(1),
+        "Examples per update, at most as many as there are to train on (20 in tutorial, 1437 in "
+        "digits; in text they are sequences). The last batch of an epoch may be smaller; no "
+        "example is left out.",
+        20,
+        **dict.fromkeys(NETWORKS, 32),
+    )
+    microbatches: int = option(
+        Integer(1),
+        "Take each batch in this many parts and accumulate their gradients: the same update up to "
+        "rounding, in less memory.",
+        1,
+    )
+    seed: int = option(
+        Integer(0, MAX_SEED),
+        "Seed of the first parameters, of the shuffling and of dropout. The data are always the "
+        "same.",
+        0,
+    )
+    optimizer: str = option(
+        Choice(OPTIMIZERS),
+        "The optimizer.",
+        "sgd",
+        **dict.fromkeys(NETWORKS, "adamw"),
+    )
+    learning_rate: float = option(
+        Number(),
+        "Step size of the optimizer.",
+        0.01,
+        mlp=0.003,
+        cnn=0.002,
+        transformer=0.002,
+    )
+    compute_dtype: str = option(
+        Choice(DTYPES),
+        "What is computed in; parameters are float32.",
+        "float32",
+    )
+    freeze: tuple[str, ...] = option(
+        Words(),
+        "Leaves that are not trained, by path or glob, such as */bias: no backward pass is built "
+        "for them alone.",
+        (),
+    )
+    remat: str = option(
+        Choice(REMAT),
+        "What the backward pass computes again and does not keep, layer by layer: none; full: "
+        "everything in a layer; dots: all but matrix products.",
+        "none",
+    )
+    log_every: int | None = option(
+        Integer(1),
+        "Updates per logging interval, each of which is one compiled call; none: those of an "
+        "epoch.",
+        optional=True,
+        transformer=50,
+    )
+    keep_grads: bool = option(
+        Flag(),
+        "Whether the last update's gradients are kept, what PyTorch's .grad holds.",
+        True,
+        **dict.fromkeys(NETWORKS, False),
+    )
 
     def __post_init__(self) -> None:
-        _check_choice("model", self.model, get_args(ModelName))
-        _check_choice("data", self.data, get_args(DataName))
-        _check_choice("optimizer", self.optimizer, get_args(OptimizerName))
+        for name, told in get_options(Config).items():
+            value = getattr(self, name)
+            if told.models and self.model not in told.models:
+                _check_together(name, value, None, self.model)
+            elif value is not None or not told.optional:
+                # Kept as it is checked: a list as a tuple, an integer as a float.
+                object.__setattr__(self, name, told.kind.check(name, value))
         _check_together("data", self.data, _DATA_OF[self.model], self.model)
-        examples = TRAINING_EXAMPLES[self.data]
-        _check_integer("epochs", self.epochs, 1, None)
-        _check_positive("learning_rate", self.learning_rate)
-        _check_integer("batch_size", self.batch_size, 1, examples, f"the examples in {self.data}")
-        _check_integer("microbatches", self.microbatches, 1, self.batch_size, "the batch size")
-        if self.log_every is not None:
-            _check_integer("log_every", self.log_every, 1, None)
-        _check_choice("keep_grads", self.keep_grads, (True, False))
-        _check_integer("seed", self.seed, 0, MAX_SEED)
-        if self.model == "mlp":
-            _check_integer("hidden", self.hidden, 1, MAX_HIDDEN)
-        else:
-            _check_together("hidden", self.hidden, None, self.model)
+        examples = TRAINING_EXAMPLES.get(self.data)
+        if examples is not None:
+            check_batch_size(self, examples)
+        high = Integer(1, self.batch_size)
+        high.check("microbatches", self.microbatches, "the batch size")
+        if self.width is not None and self.heads is not None and self.width % self.heads:
+            expected = f"a multiple of the heads, {self.heads}"
+            raise ConfigError("width", expected=expected, got=repr(self.width))
+        if self.model == "linear" and self.compute_dtype != "float32":
+            _check_together("compute_dtype", self.compute_dtype, "float32", self.model)
 
     @classmethod
     def for_model(cls, model: str, **changes: Any) -> Config:
         """Makes the configuration with that model's own defaults.
 
         Args:
-            model: ``"linear"`` or ``"mlp"``.
+            model: ``"linear"``, ``"mlp"``, ``"cnn"`` or ``"transformer"``.
             **changes: Fields of `Config` to set otherwise.
 
         Returns:
             The configuration, checked.
 
         Raises:
-            ConfigError: As for `Config`.
+            ConfigError: As for `Config`; or there is no such field.
         """
-        fields: dict[str, Any] = {"model": model, **(_MLP_DEFAULTS if model == "mlp" else {})}
-        return cls(**{**fields, **changes})
+        options = get_options(cls)
+        Choice(MODELS).check("model", model)
+        for name in changes:
+            if name not in options:
+                raise ConfigError(name, expected=_name_nearest(name, options), got=repr(name))
+        defaults: dict[str, Any] = {name: told.default_for(model) for name, told in options.items()}
+        return cls(**(defaults | {"model": model} | changes))
 
 
-def _check_choice(field: str, value: object, choices: tuple[object, ...]) -> None:
-    if value not in choices:
-        expected = " or ".join(repr(choice) for choice in choices)
-        raise ConfigError(field, expected=expected, got=repr(value))
+def check_batch_size(config: Config, examples: int) -> None:
+    """Checks the batch size against the number of examples.
+
+    Raises:
+        ConfigError: There are fewer.
+    """
+    means = f"the examples in {config.data}"
+    Integer(1, examples).check("batch_size", config.batch_size, means)
 
 
 def _check_together(field: str, value: object, needed: object, model: str) -> None:
@@ -128,22 +245,18 @@ def _check_together(field: str, value: object, needed: object, model: str) -> No
         raise ConfigError(field, expected=f"{expected} with the model {model!r}", got=repr(value))
 
 
-def _check_integer(
-    field: str, value: object, low: int, high: int | None, high_means: str | None = None
-) -> None:
-    top = math.inf if high is None else high
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= top:
-        return
-    if high is None:
-        expected = f"an integer, {low} or more"
-    else:
-        expected = f"an integer from {low} to {high}"
-        expected += "" if high_means is None else f" ({high_means})"
-    raise ConfigError(field, expected=expected, got=repr(value))
+def _name_nearest(name: str, options: dict[str, Any]) -> str:
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.0)
+    return f"a field of `Config`, such as {near[0]!r}"
 
 
-def _check_positive(field: str, value: object) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and _SMALLEST <= cast("float", value) <= _GREATEST:
-        return
-    raise ConfigError(field, expected="a number above 0 that float32 holds", got=repr(value))
+def _describe_options() -> str:
+    """The docstring's last section, of the texts that the command line's help has, too."""
+    fill = textwrap.TextWrapper(96, initial_indent=" " * 8, subsequent_indent=" " * 12).fill
+    options = get_options(Config)
+    lines = [fill(f"{name}: {told.text}") for name, told in options.items()]
+    return "\n".join(["\n\n    Attributes:", *lines, "    "])
+
+
+if Config.__doc__:  # there is none under `python -OO`
+    Config.__doc__ = Config.__doc__.rstrip() + _describe_options()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 
-from functional_ad.training._config import DataName
 from functional_ad.training._errors import MissingExtraError
+from functional_ad.training._text import cut, load_topics
 
 _TUTORIAL_SEED: Final = 21
 _SPLIT_SEED: Final = 0
@@ -36,13 +37,32 @@ class Dataset(NamedTuple):
     test: Examples | None
 
 
-def load_data(name: DataName) -> Dataset:
+def load_data(name: str, context: int | None = None) -> Dataset:
     """Loads a data set by name.
+
+    Args:
+        name: ``"tutorial"``, ``"digits"`` or ``"text"``.
+        context: Of the text: how many bytes there are in a sequence.
 
     Raises:
         MissingExtraError: The digits are asked for and scikit-learn is not installed.
     """
+    if name == "text":
+        assert context is not None
+        train, test = load_topics()
+        return Dataset(Examples(*cut(train, context)), Examples(*cut(test, context)))
     return _load_tutorial() if name == "tutorial" else _load_digits()
+
+
+def hash_data(data: Dataset) -> str:
+    """The SHA-256 of all arrays of a data set, with their dtypes and shapes."""
+    digest = hashlib.sha256()
+    for examples in data:
+        for array in () if examples is None else examples:
+            kind = None if array is None else (str(array.dtype), array.shape)
+            digest.update(repr(kind).encode())
+            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _load_tutorial() -> Dataset:

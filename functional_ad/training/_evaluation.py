@@ -51,7 +51,7 @@ def build_evaluation(task: Task, **jit_options: Any) -> Evaluate:
     def evaluate(params: Params, rows: Rows, data: Examples) -> Evaluation:
         def measure(_: None, row: Rows) -> tuple[None, tuple[Array, Array, Array]]:
             batch = take_batch(data, row)
-            outputs = model.apply(params, batch.inputs)
+            outputs = model.apply(params, batch.inputs, None)
             losses = model.losses(outputs, batch.targets)
             correct = jnp.zeros_like(losses, jnp.bool_)
             if model.correct is not None:

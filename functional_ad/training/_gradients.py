@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32
 
@@ -44,22 +45,22 @@ def build_gradients(task: Task) -> Gradients:
     """Builds the function that an update gets its loss and gradients from."""
     model, microbatches = task.model, task.config.microbatches
 
-    def batch_loss(params: Params, batch: Batch) -> Array:
-        losses = model.losses(model.apply(params, batch.inputs), batch.targets)
+    def batch_loss(params: Params, batch: Batch, key: Any = None) -> Array:
+        losses = model.losses(model.apply(params, batch.inputs, key), batch.targets)
         if batch.mask is None:
             return jnp.mean(losses)
         # At least 1, for a microbatch that is all padding: its loss and gradients are then zero.
         return jnp.sum(losses, where=batch.mask) / jnp.maximum(count_real(batch), 1)
 
     def gradients(params: Params, batch: Batch, key: Any, step: Any) -> tuple[Array, Params]:
-        del key, step
+        key = jax.random.fold_in(key, step) if task.config.dropout else None
         if microbatches == 1:
-            return value_and_grad(batch_loss, where=task.trainable)(params, batch)
+            return value_and_grad(batch_loss, where=task.trainable)(params, batch, key)
         # Parts that all count the same need no weights.
         weigh = None if batch.mask is None else count_real
         accumulated = accumulate_grads(
             batch_loss, microbatches, where=task.trainable, weight_fn=weigh
         )
-        return accumulated(params, batch)
+        return accumulated(params, batch, key)
 
     return gradients

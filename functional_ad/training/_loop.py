@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 
-from functional_ad.training._config import Config
+from functional_ad.training._config import Config, check_batch_size
 from functional_ad.training._data import Dataset, load_data
 from functional_ad.training._errors import DivergedError
 from functional_ad.training._models import Params
@@ -103,7 +103,7 @@ def train(
         [5.75, 4.5746]
     """
     config = Config() if config is None else config
-    return run_training(config, load_data(config.data), on_interval=on_interval)
+    return run_training(config, load_data(config.data, config.context), on_interval=on_interval)
 
 
 def run_training(
@@ -127,6 +127,7 @@ def run_training(
         CheckpointError: A checkpoint cannot be gone on from, or cannot be written.
         Interrupted: A signal asked the run to stop, and it is saved.
     """
+    check_batch_size(config, len(data.train.inputs))
     task = build_task(config)
     devices = 1 if layout is None else layout.spread
     plan = make_plan(config, len(data.train.inputs), devices=devices)

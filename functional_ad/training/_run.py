@@ -25,7 +25,7 @@ def run_command(command: Command) -> None:
         MissingExtraError: The data need a package that is not installed.
     """
     config = command.config
-    data = load_data(config.data)
+    data = load_data(config.data, config.context)
     device = describe_device()
     with MetricsFile(command.metrics) as metrics:
         metrics.write_start(config, device)

@@ -10,10 +10,10 @@ import optax
 from jaxtyping import PyTree
 
 from functional_ad import select
-from functional_ad.training._config import Config, OptimizerName
+from functional_ad.training._config import Config
 from functional_ad.training._models import Model, build_model
 
-_OPTIMIZERS: Final[dict[OptimizerName, Callable[[float], optax.GradientTransformation]]] = {
+_OPTIMIZERS: Final[dict[str, Callable[[float], optax.GradientTransformation]]] = {
     "sgd": optax.sgd,
     "adam": optax.adam,
     "adamw": optax.adamw,

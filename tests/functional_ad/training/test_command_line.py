@@ -83,7 +83,7 @@ def test_help_names_every_option_with_its_defaults(command):
     for field in dataclasses.fields(Config):
         assert f" --{field.name.replace('_', '-')} " in text
     assert text.count("[default: ") == len(dataclasses.fields(Config)) + 1
-    assert "[default: 50 for linear, 30 for mlp]" in text
+    assert "[default: 50 for linear, 30 for mlp, 8 for cnn, 4 for transformer]" in text
     assert "130 interrupted" in text
 
 
@@ -101,7 +101,10 @@ def test_help_names_every_option_with_its_defaults(command):
             "--learning-rate -1",
             "--learning-rate: expected a number above 0 that float32 holds, got -1.0",
         ),
-        ("--model cnn", "--model: expected 'linear' or 'mlp', got 'cnn'"),
+        (
+            "--model rnn",
+            "--model: expected 'linear' or 'mlp' or 'cnn' or 'transformer', got 'rnn'",
+        ),
         ("--optimizer lion", "--optimizer: expected 'sgd' or 'adam' or 'adamw', got 'lion'"),
         (
             "--model mlp --data tutorial",
@@ -116,6 +119,7 @@ def test_help_names_every_option_with_its_defaults(command):
             "--microbatches 21",
             "--microbatches: expected an integer from 1 to 20 (the batch size), got 21",
         ),
+        ("--keep-grads yes", "--keep-grads: expected True or False, got 'yes'"),
         ("--seed -1", "--seed: expected an integer from 0 to 4294967295, got -1"),
         ("--bogus", "No such option: --bogus (see --help)"),
         ("--seed", "Option '--seed' requires an argument. (see --help)"),
@@ -184,7 +188,8 @@ def test_without_a_device_it_is_one_line_and_status_1(monkeypatch, command):
 def test_importing_the_package_imports_none_of_the_extra():
     code = (
         "import sys, functional_ad.training\n"
-        "print(*{'typer', 'rich', 'sklearn', 'torch', 'comparisons'} & set(sys.modules))"
+        "extra = {'typer', 'rich', 'sklearn', 'flax', 'orbax', 'tensorboardX'}\n"
+        "print(*(extra | {'torch', 'comparisons'}) & set(sys.modules))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120

@@ -5,7 +5,8 @@ import pytest
 
 from functional_ad.training import MissingExtraError
 from functional_ad.training._config import TRAINING_EXAMPLES
-from functional_ad.training._data import load_data
+from functional_ad.training._data import Dataset, Examples, hash_data, load_data
+from functional_ad.training._text import cut, load_topics
 
 
 def test_tutorial_data_are_what_torch_draws_with_seed_21():
@@ -40,3 +41,38 @@ def test_digits_without_scikit_learn_say_what_to_install(monkeypatch):
     text = r"^scikit-learn is not installed: pip install 'functional-ad\[training\]'$"
     with pytest.raises(MissingExtraError, match=text):
         load_data("digits")
+
+
+def test_text_is_every_help_topic_once_in_training_or_in_test():
+    topics = pytest.importorskip("pydoc_data.topics").topics
+    train, test = load_topics()
+
+    assert sorted(train + test) == sorted(text.encode() for text in topics.values())
+    assert load_topics() == (train, test)
+    share = sum(map(len, test)) / sum(map(len, train + test))
+    assert 0.1 <= share < 0.3
+
+
+def test_text_is_cut_so_that_each_byte_and_each_end_is_predicted_once():
+    documents = [b"abcdef", b"", b"gh"]
+    tokens, after, mask = cut(documents, 4)
+
+    assert tokens.shape == after.shape == mask.shape == (4, 4)
+    assert bytes(after[mask].tolist()) == b"abcdef\0" + b"\0" + b"gh\0"
+    assert bytes(tokens[mask].tolist()) == b"\0abcdef" + b"\0" + b"\0gh"
+    assert not tokens[~mask].any()
+
+
+def test_the_hash_is_that_of_all_numbers_and_their_kinds():
+    x = np.arange(4, dtype=np.float32)
+    data = Dataset(Examples(x, x), None)
+
+    assert hash_data(data) == hash_data(Dataset(Examples(x.copy(), x), None))
+    others = [
+        Dataset(Examples(x, x + 1), None),
+        Dataset(Examples(x, x.reshape(2, 2)), None),
+        Dataset(Examples(x.view(np.int32), x), None),
+        Dataset(Examples(x, x), Examples(x, x)),
+        Dataset(Examples(x, x, x > 1), None),
+    ]
+    assert len({hash_data(other) for other in [data, *others]}) == 6
