@@ -225,8 +225,9 @@ class Config:
         for name in changes:
             if name not in options:
                 raise ConfigError(name, expected=_name_nearest(name, options), got=repr(name))
-        defaults: dict[str, Any] = {name: told.default_for(model) for name, told in options.items()}
-        return cls(**(defaults | {"model": model} | changes))
+        fields: dict[str, Any] = {name: told.default_for(model) for name, told in options.items()}
+        fields.update(changes, model=model)
+        return cls(**fields)
 
 
 def check_batch_size(config: Config, examples: int) -> None:
