@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
@@ -31,6 +31,8 @@ def render_html(document: Document) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {
+        "name": _let_break,
+        "prose": _mark_code,
         "python": _highlight,
         "curves": _draw,
         "steps": _draw_steps,
@@ -67,6 +69,21 @@ def _read(name: str) -> str:
 
 def _code_style(style: str) -> str:
     return "\n".join(HtmlFormatter(style=style).get_token_style_defs(".code"))
+
+
+def _mark_code(text: str) -> Markup:
+    """A sentence with what it has in backticks as code; all other signs are what they are."""
+    *pairs, last = text.split("`")
+    if len(pairs) % 2:  # one stands alone: nothing is told to be code
+        return escape(text)
+    words = zip(pairs[::2], pairs[1::2], strict=True)
+    marked = (Markup("{}<code>{}</code>").format(before, code) for before, code in words)
+    return Markup().join(marked) + last
+
+
+def _let_break(name: str) -> Markup:
+    """A name that may go on in the next line behind an underscore, where it is too long."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def _highlight(source: str) -> Markup:

@@ -108,6 +108,25 @@ def test_everything_is_escaped(awkward):
     assert "\\x1b[31mred\\x07" in page.text
 
 
+@pytest.mark.parametrize(
+    ("note", "html"),
+    [
+        ("Call `f(<x>)` & `g`.", "<p>Call <code>f(&lt;x&gt;)</code> &amp; <code>g</code>.</p>"),
+        ("A ` alone, <b>.", "<p>A ` alone, &lt;b&gt;.</p>"),
+        ("`a`", "<p><code>a</code></p>"),
+    ],
+)
+def test_what_a_note_has_in_backticks_is_code(make_report, make_leaf, note, html):
+    case = CaseResult(name="n", title="t", leaves=(make_leaf(),), note=note)
+    assert html in render_html(build_document(make_report(case)))
+
+
+def test_a_long_name_may_break_behind_an_underscore_in_the_contents(make_report, make_leaf):
+    case = CaseResult(name="a/b_<c>", title="t", leaves=(make_leaf(),))
+    html = render_html(build_document(make_report(case)))
+    assert '">b_<wbr>&lt;c&gt;</a>' in html
+
+
 def test_every_table_has_headers_with_a_scope(page):
     headers = page.all("th")
     assert headers
