@@ -3,10 +3,20 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
+import comparisons._kinks as kinks
 import comparisons._referee as referee
-from comparisons import Verdict
-from comparisons._tolerance import APPROXIMATION_EPS, ERROR_FACTOR, GROSS_POWER, NOISE_FACTOR
+from comparisons import Verdict, compare
+from comparisons._tolerance import (
+    APPROXIMATION_EPS,
+    ERROR_FACTOR,
+    GROSS_POWER,
+    JITTER,
+    JITTERS,
+    NOISE_FACTOR,
+    PROBES,
+)
 
 
 def evidence_for(torch_value, jax_error, *, torch_error=0.0, gap64=0.0, dtype="float32"):
@@ -123,3 +133,41 @@ def test_an_integer_that_rounding_decides_is_a_warning():
     (leaf,) = referee.judge(apart)
     assert (leaf.verdict, leaf.worst) == (Verdict.LESS_ACCURATE, (1,))
     assert leaf.reason == "1 of 2 elements differ, but none at float64: rounding decides."
+
+
+def test_pytorch_is_run_with_as_many_other_last_bits():
+    seen = set()
+
+    def theirs(x):
+        if x.dtype == torch.float32:
+            seen.add(x.numpy().tobytes())
+        return x + 1
+
+    compare(lambda x: x + 1, theirs, (np.linspace(1.0, 2.0, 20),), ("value",))
+    assert len(seen) == 1 + PROBES
+
+
+@pytest.mark.parametrize(
+    ("width", "verdict"), [(JITTER / 100, "CONVENTION"), (100 * JITTER, "MISMATCH")]
+)
+def test_jitter_is_how_far_from_a_kink_the_sides_may_differ(width, verdict):
+    """JAX's is x and no |x| that near to 0, and the greatest element is 1."""
+
+    def ours(x):
+        return jnp.where(jnp.abs(x) < width, x, jnp.abs(x))
+
+    assert compare(ours, torch.abs, (np.array([0.0, 1.0]),), ("vjp",)).verdict == verdict
+
+
+def test_jitters_are_how_many_equal_elements_a_maximum_may_have(monkeypatch):
+    """One of them has the gradient at each point, so that of ten some have none at eight points."""
+    few, many = JITTERS
+    x = (np.full(few + 2, 2.0),)
+
+    def run():
+        return compare(jnp.max, lambda x: x.max(0).values, x, ("vjp",)).cases[0].leaves[0]
+
+    assert "both values lie between those beside it" in run().reason
+    monkeypatch.setattr(kinks, "JITTERS", (few,))
+    assert "is not between what is there" in run().reason
+    assert many > few
