@@ -66,6 +66,31 @@ def check_number(
     )
 
 
+def check_integer(function: str, name: str, value: Any, *, low: int, fix: str = _FIX) -> None:
+    """Raises unless a value is an integer within bounds, and not traced.
+
+    Args:
+        function: The function's name below `functional_ad.torch_semantics`.
+        name: The argument's name.
+        value: What was given.
+        low: The smallest value allowed, itself included.
+        fix: What to do about it.
+
+    Raises:
+        ArgumentError: It is something else.
+    """
+    if isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= low:
+        return
+    raise ArgumentError(
+        explain(
+            f"`functional_ad.torch_semantics.{function}({name}=...)` must be an integer.",
+            expected=f"an int of at least {low}, and not traced",
+            got=_tree.describe_value(value),
+            fix=fix,
+        )
+    )
+
+
 def check_choice(function: str, name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raises unless a value is one of a few.
 
