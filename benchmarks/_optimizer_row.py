@@ -68,7 +68,10 @@ class Row:
 
 
 RATE = Range(1e-3, 0.1, log=True)
-DECAY = Range(1e-3, 0.1, log=True)
+# A tenth of the weakest gradient at most. The decay is the one way in which a difference of the
+# parameters comes back as a gradient, and an optimizer that divides by the gradient's size would
+# make more of it in each step.
+DECAY = Range(1e-4, 1e-2, log=True)
 EPS = Range(1e-8, 1e-2, log=True)
 # Weights decay little on the way up: where the decay has caught up with the gradient, they cancel,
 # and the step of an optimizer that divides by the gradient's size is a quotient of roundings.
