@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
 from functional_ad.training._config import MODELS, Config
 from functional_ad.training._errors import CommandError, ConfigError
-from functional_ad.training._options import Option, format_value, get_options
+from functional_ad.training._execution import Execution
+from functional_ad.training._options import Option, Switch, format_value, get_options
 
 PROGRAM: Final = "functional-ad-train"
 
@@ -19,20 +19,22 @@ PROGRAM: Final = "functional-ad-train"
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 _EPILOG: Final = (
-    "Exit status: 0 finished; 1 failed: the loss is not finite, or output cannot be written; "
-    "2 bad arguments, or a package is missing; 130 interrupted."
+    "Exit status: 0 finished; 1 failed: the loss is not finite, output or a checkpoint cannot be "
+    "written, a checkpoint is of another run, another process is lost; "
+    "2 bad arguments, or a package is missing; 130 or 143 interrupted, by Ctrl-C or SIGTERM."
 )
 _NONE: Final = "none"
+_OPTIONS: Final = {**get_options(Config), **get_options(Execution)}
 
 
 class Command(NamedTuple):
     """What the command line asks for."""
 
     config: Config
-    metrics: Path | None
+    execution: Execution
 
 
-def _make_command(*, metrics: Path | None, **words: str | None) -> Command:
+def _make_command(**words: Any) -> Command:
     """Train a model with JAX: each logging interval is one jitted scan, its buffers donated.
 
     Without options: the linear regression of the tutorial on torch.autograd, on its own data.
@@ -41,22 +43,27 @@ def _make_command(*, metrics: Path | None, **words: str | None) -> Command:
     With --model mlp: a perceptron on scikit-learn's digits, to at least 97 % test accuracy in
     seconds. Prints each epoch's loss and its accuracy on examples held out.
     """
-    options = get_options(Config)
-    values = {name: _read(options[name], word) for name, word in words.items() if word is not None}
+    values = {name: _read(name, word) for name, word in words.items() if word is not None}
+    execution = {name: values.pop(name) for name in get_options(Execution) if name in values}
     model = values.pop("model", "linear")
-    return Command(config=Config.for_model(model, **values), metrics=metrics)
+    return Command(config=Config.for_model(model, **values), execution=Execution(**execution))
 
 
-def _read(told: Option, word: str) -> Any:
-    """Values are read as words: `Config` checks them all, and says what was expected and got."""
+def _read(name: str, word: Any) -> Any:
+    """Values are read as words: they are checked later, and what was expected is said."""
+    told = _OPTIONS[name]
+    if isinstance(word, bool):  # a switch
+        return word
     return None if told.optional and word == _NONE else told.kind.read(word)
 
 
 def _declare(told: Option) -> Any:
     """Declares an option, with the default that it has for each model."""
+    if isinstance(told.kind, Switch):
+        return Annotated[bool, typer.Option(help=told.text, show_default=False)]
     metavar = f"{told.kind.metavar}|{_NONE}" if told.optional else told.kind.metavar
     text = f"{told.text} [default: {_describe_default(told)}]"
-    return typer.Option(metavar=metavar, help=text, show_default=False)
+    return Annotated[str | None, typer.Option(metavar=metavar, help=text, show_default=False)]
 
 
 def _describe_default(told: Option) -> str:
@@ -74,25 +81,18 @@ def _format_default(value: Any) -> str:
     return value if isinstance(value, str) else format_value(value)
 
 
-_METRICS: Final = typer.Option(
-    metavar="FILE",
-    help="Write metrics to this file, replacing it, as JSON lines: the configuration and versions, "
-    "each logging interval, the final results. [default: none are written]",
-    show_default=False,
-)
-
-
 def _describe_command() -> inspect.Signature:
     """The command's signature, which typer makes its options of."""
-    kinds: dict[str, Any] = {
-        name: Annotated[str | None, _declare(told)] for name, told in get_options(Config).items()
-    }
-    kinds["metrics"] = Annotated[Path | None, _METRICS]
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(
         [
-            inspect.Parameter(name, keyword, default=None, annotation=kind)
-            for name, kind in kinds.items()
+            inspect.Parameter(
+                name,
+                keyword,
+                default=False if isinstance(told.kind, Switch) else None,
+                annotation=_declare(told),
+            )
+            for name, told in _OPTIONS.items()
         ]
     )
 
@@ -120,7 +120,11 @@ def parse_command(arguments: list[str] | None = None) -> Command | None:
         text: str = getattr(error, "format_message")()  # noqa: B009 - its type is not exported
         raise CommandError(f"{' '.join(text.split())} (see --help)", status=2) from error
     except ConfigError as error:
-        option = "--" + error.field.replace("_", "-")
-        message = f"{option}: expected {error.expected}, got {error.got}"
-        raise CommandError(message, status=2) from error
+        raise CommandError(format_error(error), status=2) from error
     return command if isinstance(command, Command) else None
+
+
+def format_error(error: ConfigError) -> str:
+    """Formats what is wrong with an option, in a line."""
+    option = "--" + error.field.replace("_", "-")
+    return f"{option}: expected {error.expected}, got {error.got}"

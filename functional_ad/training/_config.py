@@ -12,6 +12,7 @@ from functional_ad.training._options import (
     Choice,
     Flag,
     Integer,
+    Mesh,
     Number,
     Words,
     get_options,
@@ -171,6 +172,12 @@ class Config:
         "What the backward pass computes again and does not keep, layer by layer: none; full: "
         "everything in a layer; dots: all but matrix products.",
         "none",
+    )
+    mesh: str | None = option(
+        Mesh(),
+        "Spread the run over so many devices: a batch's examples along data, large matrices along "
+        "model. none: over one device, or with several processes over all of theirs along data.",
+        optional=True,
     )
     log_every: int | None = option(
         Integer(1),

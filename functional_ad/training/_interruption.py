@@ -15,10 +15,12 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended the run: Ctrl-C, or SIGTERM.
 
     Attributes:
+        number: The signal.
         status: The exit status that tells so: 130 or 143.
     """
 
     def __init__(self, number: int, message: str = "interrupted") -> None:
+        self.number = number
         self.status = 128 + number
         super().__init__(message)
 
@@ -32,6 +34,12 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+
+
+def end_on_sigterm() -> None:
+    """Has SIGTERM end the process as Ctrl-C does: files are closed, and it says so."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, raise_interrupted)
 
 
 def raise_interrupted(number: int, frame: FrameType | None = None) -> None:

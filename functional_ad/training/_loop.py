@@ -14,7 +14,7 @@ from functional_ad.training._models import Params
 from functional_ad.training._plan import Plan, Rows, make_plan
 from functional_ad.training._programs import Programs, build_programs
 from functional_ad.training._resumption import Checkpoints
-from functional_ad.training._sharding import Layout
+from functional_ad.training._sharding import make_layout
 from functional_ad.training._state import State
 from functional_ad.training._task import build_task
 
@@ -111,7 +111,6 @@ def run_training(
     data: Dataset,
     *,
     on_interval: Callable[[Interval], None] | None = None,
-    layout: Layout | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Result:
     """Trains as configured on data that are loaded already; see `train`.
@@ -120,14 +119,15 @@ def run_training(
         config: The configuration.
         data: The data.
         on_interval: Called after each logging interval.
-        layout: Over which devices the run is spread; None for the default one.
         checkpoints: What the run goes on from, and what saves it; None for neither.
 
     Raises:
         CheckpointError: A checkpoint cannot be gone on from, or cannot be written.
+        ConfigError: There are fewer examples than in a batch, or the mesh does not fit.
         Interrupted: A signal asked the run to stop, and it is saved.
     """
     check_batch_size(config, len(data.train.inputs))
+    layout = make_layout(config.mesh, config.batch_size)
     task = build_task(config)
     devices = 1 if layout is None else layout.spread
     plan = make_plan(config, len(data.train.inputs), devices=devices)

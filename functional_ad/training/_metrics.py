@@ -4,6 +4,9 @@
     {"event": "interval", "step": 1, "epoch": 1, "loss": 5.75, "test_accuracy": null, ...}
     {"event": "end", "status": "finished", "epochs": 50, "loss": 1.06, ...}
 
+Where a run goes on from a checkpoint, the lines after that are taken away, since they will be
+written again, and there is one more: {"event": "resume", "step": 25, "versions": {...}, ...}.
+
 The status is "finished", "diverged", "interrupted" or "failed". A loss that is NaN or infinite is
 null, as JSON has no name for it.
 """
@@ -37,17 +40,18 @@ class MetricsFile:
     """Writes whole lines only, and always a last one: a context manager around the run."""
 
     def __init__(self, path: Path | None) -> None:
-        """Opens the file, empty; without a path, nothing is written anywhere.
+        """Opens the file; without a path, nothing is written anywhere.
 
         Raises:
             CommandError: It cannot be written.
         """
         self._path = Path(os.devnull) if path is None else path
-        self._intervals: list[Interval] = []
+        self._last: Interval | None = None
+        self._seconds = 0.0
         self._ended = False
         try:
             # Unbuffered, so that each line is one write and survives whatever ends the run.
-            self._file = self._path.open("wb", buffering=0)
+            self._file = self._path.open("ab", buffering=0)
         except OSError as error:
             message = f"--metrics: expected a file that can be written, got {str(path)!r}"
             raise CommandError(f"{message} ({error.strerror})", status=2) from error
@@ -65,7 +69,8 @@ class MetricsFile:
             self._file.close()
 
     def write_start(self, config: Config, device: str) -> None:
-        """Writes the configuration, and what it runs with and on."""
+        """Empties the file, and writes the configuration, and what it runs with and on."""
+        self._cut(0)
         self._write(
             {
                 "event": "start",
@@ -74,6 +79,34 @@ class MetricsFile:
                 "device": device,
             }
         )
+
+    def write_resume(self, position: dict[str, Any], device: str) -> bool:
+        """Takes the file back to where it was, and writes what the run goes on with and on.
+
+        Args:
+            position: What `position` was.
+            device: The device.
+
+        Returns:
+            Whether the file had all that it had then.
+        """
+        self._last = Interval(**position["intervals"][-1])
+        self._seconds = position["seconds"]
+        whole = self._cut(position["bytes"])
+        self._write(
+            {
+                "event": "resume",
+                "step": self._last.step,
+                "versions": find_versions(),
+                "device": device,
+            }
+        )
+        return whole
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """How far it is written, for `write_resume`; which needs the last interval as well."""
+        return {"bytes": self._measure(), "seconds": self._seconds}
 
     def write_interval(self, interval: Interval) -> None:
         """Writes one logging interval."""
@@ -88,7 +121,8 @@ class MetricsFile:
         }
         with _hold_interrupts():
             self._write(fields)
-            self._intervals.append(interval)
+            self._last = interval
+            self._seconds += interval.seconds
 
     def write_result(self, result: Result) -> None:
         """Writes the last line of a run that finished."""
@@ -99,7 +133,7 @@ class MetricsFile:
         self._write_end("finished", **scalars)
 
     def _write_end(self, status: Status, **more: Any) -> None:
-        last = self._intervals[-1] if self._intervals else None
+        last = self._last
         fields = {
             "event": "end",
             "status": status,
@@ -107,13 +141,25 @@ class MetricsFile:
             "epochs": 0 if last is None else _whole(last.epoch),
             "loss": None if last is None else _finite(last.loss),
             "test_accuracy": None if last is None else last.test_accuracy,
-            "seconds": round(sum(interval.seconds for interval in self._intervals), 6),
+            "seconds": round(self._seconds, 6),
             **more,
         }
         with _hold_interrupts():
             if not self._ended:
                 self._ended = True
                 self._write(fields)
+
+    def _measure(self) -> int:
+        try:
+            return self._file.seek(0, os.SEEK_END)
+        except OSError:  # a pipe has no length
+            return 0
+
+    def _cut(self, size: int) -> bool:
+        found = self._measure()
+        if found > size:
+            self._file.truncate(size)
+        return found >= size
 
     def _write(self, fields: dict[str, Any]) -> None:
         line = json.dumps(fields, allow_nan=False).encode() + b"\n"

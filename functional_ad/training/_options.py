@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -56,6 +57,27 @@ class Choice:
 
 
 @dataclasses.dataclass(frozen=True)
+class Word:
+    """Any word that is not empty, as a file's name.
+
+    Attributes:
+        metavar: What stands for it in the help.
+    """
+
+    metavar: str
+
+    def read(self, word: str) -> Any:
+        """A word is one already."""
+        return word
+
+    def check(self, field: str, value: Any) -> Any:
+        """Accepts words."""
+        if isinstance(value, str) and value:
+            return value
+        raise ConfigError(field, expected="a word that is not empty", got=repr(value))
+
+
+@dataclasses.dataclass(frozen=True)
 class Flag:
     """True or False."""
 
@@ -70,6 +92,13 @@ class Flag:
         if isinstance(value, bool):
             return value
         raise ConfigError(field, expected="True or False", got=repr(value))
+
+
+@dataclasses.dataclass(frozen=True)
+class Switch(Flag):
+    """False, or True if it is named at all on the command line."""
+
+    metavar = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,6 +221,38 @@ class Table:
             if all(_is_plain(entry) for entry in kept.values()):
                 return kept
         raise ConfigError(field, expected="names with numbers, words or lists", got=repr(value))
+
+
+@dataclasses.dataclass(frozen=True)
+class Mesh:
+    """How many devices there are along each axis of a mesh: ``data=4,model=2``."""
+
+    metavar = "data=N,model=M"
+
+    def read(self, word: str) -> Any:
+        """A word is one already."""
+        return word
+
+    def check(self, field: str, value: Any) -> Any:
+        """Accepts words that `parse_mesh` reads."""
+        if isinstance(value, str) and parse_mesh(value) is not None:
+            return value
+        expected = "data=N or data=N,model=M, the numbers of devices along each"
+        raise ConfigError(field, expected=expected, got=repr(value))
+
+
+def parse_mesh(text: str) -> dict[str, int] | None:
+    """Reads a mesh; None if it is none.
+
+    Example:
+        >>> parse_mesh("data=4,model=2"), parse_mesh("data=0")
+        ({'data': 4, 'model': 2}, None)
+    """
+    found = re.fullmatch(r"data=([1-9]\d{0,5})(?:,model=([1-9]\d{0,5}))?", text.replace(" ", ""))
+    if found is None:
+        return None
+    data, model = found.groups()
+    return {"data": int(data)} if model is None else {"data": int(data), "model": int(model)}
 
 
 @dataclasses.dataclass(frozen=True)

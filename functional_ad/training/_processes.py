@@ -15,12 +15,13 @@ import signal
 import sys
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import jax
 import numpy as np
 
 from functional_ad.training._errors import CommandError
+from functional_ad.training._execution import AUTO, Execution
 
 HEARTBEAT_SECONDS: Final = 30
 """How long a process may be silent before the others take it for dead (100 by default in JAX)."""
@@ -28,76 +29,33 @@ HEARTBEAT_SECONDS: Final = 30
 JOIN_SECONDS: Final = 60
 """How long a process waits for the others at the start (300 by default in JAX)."""
 
-AUTO: Final = "auto"
-
-_LOST: Final = (
-    "another process of this run has ended or cannot be reached; start all of them again, each "
-    "with its own command, to go on from the last checkpoint"
-)
+_LOST: Final = "another process of this run has ended or cannot be reached"
+_AGAIN: Final = "; to go on from the last checkpoint, start each of them again with its own command"
 # What the libraries say where a process is missing: gloo on CPUs, NCCL on GPUs, JAX's service.
 _SIGNS: Final = re.compile(
     r"gloo|nccl|coordination.?service|heartbeat|connection (reset|closed)|socket closed", re.I
 )
 
+_lost: str = _LOST  # with what is to be done
 _last_words: bytes = b""  # what an abort is told as
 _keep_alive: list[Any] = []  # ctypes holds no reference to what it hands to C
 
 
-class Processes(NamedTuple):
-    """What a process is told of the others.
-
-    Attributes:
-        coordinator: ``HOST:PORT`` of process 0, or ``"auto"``: what Slurm, Open MPI, Kubernetes or
-            a TPU's environment says, as for ``jax.distributed.initialize``.
-        process_id: The process's own number, from 0.
-        num_processes: How many there are.
-    """
-
-    coordinator: str
-    process_id: int | None
-    num_processes: int | None
-
-
-def check_processes(
-    coordinator: str | None, process_id: Any, num_processes: Any
-) -> Processes | None:
-    """Checks what the command line says of the processes; None if it says nothing.
-
-    Raises:
-        CommandError: It does not go together.
-    """
-    if coordinator is None or coordinator == AUTO:
-        for option, value in (("process-id", process_id), ("num-processes", num_processes)):
-            if value is not None:
-                text = f"--{option}: expected nothing without --coordinator HOST:PORT, got {value}"
-                raise CommandError(text, status=2)
-        return None if coordinator is None else Processes(AUTO, None, None)
-    if not re.fullmatch(r"\S+:\d{1,5}", coordinator):
-        text = f"--coordinator: expected HOST:PORT of process 0, or auto, got {coordinator!r}"
-        raise CommandError(text, status=2)
-    if not _is_integer(num_processes, 1):
-        text = f"--num-processes: expected an integer, 1 or more, got {num_processes!r}"
-        raise CommandError(text, status=2)
-    if not _is_integer(process_id, 0) or process_id >= num_processes:
-        text = (
-            f"--process-id: expected an integer from 0 to {num_processes - 1}, got {process_id!r}"
-        )
-        raise CommandError(text, status=2)
-    return Processes(coordinator, process_id, num_processes)
-
-
-def join_processes(processes: Processes, program: str, folder: Path | None) -> None:
+def join_processes(execution: Execution, program: str) -> None:
     """Joins the other processes of the run: to be called before JAX computes anything.
 
-    What the libraries below print goes to ``process-N.log`` in the folder.
+    What the libraries below print goes to ``process-N.log`` in the run directory.
 
     Raises:
         CommandError: The address cannot be used.
     """
+    global _lost
+    folder = None if execution.run_dir is None else Path(execution.run_dir)
     log = Path(os.devnull) if folder is None else folder / f"process-{os.getpid()}.log"
     where = "" if folder is None else f" (details are in {folder}/process-*.log)"
+    _lost = _LOST if folder is None else f"{_LOST}{_AGAIN}{where}"
     divert_output(log)
-    address = processes.coordinator
+    address = execution.coordinator
     _say_on_abort(
         f"{program}: error: --coordinator: not all processes have joined at {address} within "
         f"{JOIN_SECONDS} s{where}\n"
@@ -107,8 +65,8 @@ def join_processes(processes: Processes, program: str, folder: Path | None) -> N
     try:
         jax.distributed.initialize(
             coordinator_address=None if address == AUTO else address,
-            num_processes=processes.num_processes,
-            process_id=processes.process_id,
+            num_processes=execution.num_processes,
+            process_id=execution.process_id,
             initialization_timeout=JOIN_SECONDS,
             heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
         )
@@ -119,7 +77,7 @@ def join_processes(processes: Processes, program: str, folder: Path | None) -> N
         ) from error
     if folder is not None:
         log.rename(folder / f"process-{jax.process_index()}.log")
-    _say_on_abort(f"{program}: error: {_LOST}{where}\n")
+    _say_on_abort(f"{program}: error: {_lost}\n")
 
 
 def find_loss(error: BaseException) -> str | None:
@@ -127,7 +85,7 @@ def find_loss(error: BaseException) -> str | None:
     link: BaseException | None = error
     while link is not None:
         if _SIGNS.search(str(link)):
-            return _LOST
+            return _lost
         link = link.__cause__ or link.__context__
     return None
 
@@ -140,7 +98,7 @@ def require_agreement(facts: Any) -> None:
     """
     from jax.experimental import multihost_utils
 
-    digest = sha256(json.dumps(facts, sort_keys=True).encode()).digest()
+    digest = sha256(json.dumps(facts, sort_keys=True, default=str).encode()).digest()
     digests = multihost_utils.process_allgather(np.frombuffer(digest, np.uint8))
     different = [i for i, other in enumerate(digests) if (other != digests[0]).any()]
     if different:
@@ -197,7 +155,3 @@ def _say_on_abort(message: str) -> None:
     library = ctypes.CDLL(None)
     library.signal.argtypes = [ctypes.c_int, kind]
     library.signal(signal.SIGABRT, handler)
-
-
-def _is_integer(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -28,6 +28,7 @@ from functional_ad.training._state import State
 MAY_CHANGE: Final[dict[str, str]] = {
     "epochs": "a run may be made longer: no update depends on how many there will be",
     "log_every": "it only cuts the updates into programs; their numbers agree up to rounding",
+    "mesh": "it only spreads the updates over devices; their numbers agree up to rounding",
 }
 """The fields of `Config` that may be others than those of the checkpoint, and why."""
 
@@ -42,6 +43,7 @@ class Checkpoints:
         every: After how many logging intervals to save.
         keep: How many to keep.
         fresh: Whether to remove those that are there and start anew.
+        resume: Whether there must be one to go on from.
         stop: Whether the run is asked to stop.
         say: Called with each line for the user: what was passed over, whether the run goes on.
         on_begin: Called with the position that was saved, None if the run starts anew.
@@ -53,6 +55,7 @@ class Checkpoints:
     every: int
     keep: int
     fresh: bool
+    resume: bool
     stop: Stop
     say: Callable[[str], None]
     on_begin: Callable[[dict[str, Any] | None], None]
@@ -96,7 +99,7 @@ class Checkpoints:
             manifest = self.manifest._replace(position={**self.get_position(), **position})
             save_checkpoint(self.folder, state, manifest, keep=self.keep)
         if signal and not done:
-            raise Interrupted(signal)
+            raise Interrupted(signal, f"interrupted; saved after {int(state.step)} updates")
 
     def _find(self) -> Checkpoint | None:
         """As `find_checkpoint`, by process 0 for all, which tidies up and says what it found."""
@@ -118,6 +121,8 @@ class Checkpoints:
             if any(error.finished for _, error in passed_over):
                 text = f"no checkpoint in {self.folder} is whole; --fresh starts anew without them"
                 raise CheckpointError(text)
+            if self.resume:
+                raise CheckpointError(f"there is no checkpoint in {self.folder} to go on from")
             self.say("starting anew: there is no checkpoint to go on from")
         else:
             check_same_run(checkpoint, self.manifest, self.say)

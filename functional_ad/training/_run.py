@@ -1,42 +1,175 @@
-"""One run of the command: data, metrics, progress and training put together."""
+"""One run of the command: data, devices, checkpoints, metrics, progress and training together."""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import os
+import shlex
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
 
 from functional_ad.training._cli import PROGRAM, Command
-from functional_ad.training._data import load_data
+from functional_ad.training._config import Config
+from functional_ad.training._data import Dataset, load_data
+from functional_ad.training._errors import CommandError
+from functional_ad.training._execution import Execution
+from functional_ad.training._interruption import Interrupted, Stop, watch_signals
+from functional_ad.training._lock import hold_lock
 from functional_ad.training._loop import Interval, run_training
-from functional_ad.training._metrics import MetricsFile, describe_device
+from functional_ad.training._manifest import Manifest, hash_data
+from functional_ad.training._metrics import MetricsFile, describe_device, find_versions
+from functional_ad.training._processes import join_processes, require_agreement
 from functional_ad.training._progress import (
     format_config,
     format_result,
     print_line,
     show_progress,
 )
+from functional_ad.training._resumption import Checkpoints
+from functional_ad.training._sharding import Layout, make_layout
 
 
 def run_command(command: Command) -> None:
-    """Trains as the command asks, printing to stdout and writing metrics.
+    """Trains as the command asks, printing to stdout and writing metrics and checkpoints.
 
     Raises:
-        CommandError: The metrics cannot be written, or JAX finds no device.
+        CheckpointError: A checkpoint cannot be written, or gone on from.
+        CommandError: The metrics cannot be written, JAX finds no device, the run directory is in
+            use, or the processes do not go together.
+        ConfigError: The mesh or the batch does not fit.
         DivergedError: The loss or a parameter is not finite.
+        Interrupted: A signal ended the run.
         MissingExtraError: The data need a package that is not installed.
     """
-    config = command.config
-    data = load_data(config.data, config.context)
-    device = describe_device()
-    with MetricsFile(command.metrics) as metrics:
-        metrics.write_start(config, device)
-        # To stderr, so that stdout is what the tutorial prints and nothing else.
-        sys.stderr.write(f"{PROGRAM}: {format_config(config)}, on {device}\n")
-        with show_progress(config) as show:
+    config, execution = command.config, command.execution
+    folder = None if execution.run_dir is None else _make_folder(execution.run_dir)
+    alone = execution.coordinator is None
+    if not alone:
+        join_processes(execution, PROGRAM)
+    first = alone or jax.process_index() == 0
+    with contextlib.ExitStack() as stack:
+        if folder is not None and first:
+            stack.enter_context(hold_lock(folder))
+        data = load_data(config.data, config.context)
+        layout = make_layout(config.mesh, config.batch_size)
+        device = describe_device()
+        run = _describe_run(config, data, layout)
+        if not alone:
+            require_agreement([run, execution.fresh, execution.checkpoint_every])
+        metrics = stack.enter_context(MetricsFile(_choose_file(execution) if first else None))
+        say = _say if first else _say_nothing
+        say(f"{format_config(config)}, on {device}")
+        checkpoints = None
+        if folder is None:
+            metrics.write_start(config, device)
+        else:
+            stop = stack.enter_context(watch_signals(_say_at_once))
+            checkpoints = _open_checkpoints(
+                folder, execution, run, stop=stop, say=say, metrics=metrics, device=device
+            )
+        show = stack.enter_context(show_progress(config)) if first else None
 
-            def report(interval: Interval) -> None:
-                metrics.write_interval(interval)
+        def report(interval: Interval) -> None:
+            metrics.write_interval(interval)
+            if show is not None:
                 show(interval)
 
-            result = run_training(config, data, on_interval=report)
+        try:
+            result = run_training(config, data, on_interval=report, checkpoints=checkpoints)
+        except Interrupted as error:
+            if folder is None:
+                raise
+            message = f"{error}. To go on: {format_command(sys.argv)}"
+            raise Interrupted(error.number, message) from error
         metrics.write_result(result)
-    print_line(format_result(result))
+    if first:
+        print_line(format_result(result))
+
+
+def format_command(arguments: list[str]) -> str:
+    """Formats the command that goes on with this run: the same, but not to start anew."""
+    program, *rest = arguments
+    if Path(program).name == "__main__.py":
+        rest = [sys.executable, "-m", "functional_ad.training", *rest]
+    else:
+        rest = [program, *rest]
+    return shlex.join(word for word in rest if word != "--fresh")
+
+
+def _make_folder(name: str) -> Path:
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        text = f"--run-dir: expected a folder that can be written, got {name!r}"
+        raise CommandError(f"{text} ({error.strerror})", status=2) from error
+    return folder
+
+
+def _choose_file(execution: Execution) -> Path | None:
+    if execution.metrics is not None:
+        return Path(execution.metrics)
+    return None if execution.run_dir is None else Path(execution.run_dir) / "metrics.jsonl"
+
+
+def _describe_run(config: Config, data: Dataset, layout: Layout | None) -> Manifest:
+    sizes = {} if layout is None else dict(layout.mesh.shape)
+    device = jax.devices()[0]
+    return Manifest(
+        step=0,
+        config=dataclasses.asdict(config),
+        data=hash_data(data),
+        versions=find_versions(),
+        layout={**sizes, "processes": jax.process_count(), "device": device.device_kind},
+        position={},
+        leaves={},
+        files={},
+    )
+
+
+def _open_checkpoints(
+    folder: Path,
+    execution: Execution,
+    run: Manifest,
+    *,
+    stop: Stop,
+    say: Callable[[str], None],
+    metrics: MetricsFile,
+    device: str,
+) -> Checkpoints:
+    def begin(position: dict[str, Any] | None) -> None:
+        if position is None:
+            metrics.write_start(Config(**run.config), device)
+        elif not metrics.write_resume(position, device):
+            say("warning: the metrics are shorter than at the checkpoint: lines are missing")
+
+    return Checkpoints(
+        folder=folder / "checkpoints",
+        manifest=run,
+        every=execution.checkpoint_every,
+        keep=execution.keep,
+        fresh=execution.fresh,
+        resume=execution.resume,
+        stop=stop,
+        say=say,
+        on_begin=begin,
+        get_position=lambda: metrics.position,
+    )
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{PROGRAM}: {line}\n")
+
+
+def _say_nothing(line: str) -> None:
+    del line
+
+
+def _say_at_once(line: str) -> None:
+    """Says a line from a signal's handler, which may have come in the middle of another."""
+    os.write(sys.stderr.fileno(), f"{PROGRAM}: {line}\n".encode())

@@ -23,11 +23,11 @@ from jaxtyping import Array, PyTree
 from functional_ad.training._errors import ConfigError
 from functional_ad.training._gradients import Batch, Gradients, build_gradients, count_real
 from functional_ad.training._models import Params
+from functional_ad.training._options import Mesh as MeshOption
+from functional_ad.training._options import parse_mesh
 from functional_ad.training._plan import Rows
 from functional_ad.training._state import State
 from functional_ad.training._task import Task
-
-AXES: Final = ("data", "model")
 
 COLUMNS: Final = PartitionSpec(None, "model")
 ROWS: Final = PartitionSpec("model", None)
@@ -148,7 +148,7 @@ def make_layout(text: str | None, batch_size: int) -> Layout | None:
         if jax.process_count() == 1:
             return None
         text = f"data={jax.device_count()}"
-    sizes = parse_mesh(text)
+    sizes = parse_mesh(MeshOption().check("mesh", text)) or {}
     needed, devices = math.prod(sizes.values()), jax.devices()
     several = jax.process_count() > 1
     if needed > len(devices) or (several and needed != len(devices)):
@@ -163,26 +163,6 @@ def make_layout(text: str | None, batch_size: int) -> Layout | None:
     kinds = (AxisType.Auto,) * len(sizes)
     names, shape = tuple(sizes), tuple(sizes.values())
     return Layout(jax.make_mesh(shape, names, kinds, devices=devices[:needed]))
-
-
-def parse_mesh(text: str) -> dict[str, int]:
-    """Reads ``"data=4,model=2"``.
-
-    Raises:
-        ConfigError: It cannot be read.
-
-    Example:
-        >>> parse_mesh("data=4,model=2")
-        {'data': 4, 'model': 2}
-    """
-    pairs = [part.partition("=") for part in text.split(",")]
-    sizes = {name.strip(): size.strip() for name, _, size in pairs}
-    numbers = [size.isascii() and size.isdigit() and int(size) > 0 for size in sizes.values()]
-    names = tuple(sizes)
-    if names not in (AXES, AXES[:1]) or len(pairs) != len(sizes) or not all(numbers):
-        expected = "data=N or data=N,model=M, the numbers of devices along each"
-        raise ConfigError("mesh", expected=expected, got=repr(text))
-    return {name: int(size) for name, size in sizes.items()}
 
 
 def build_sharded_gradients(task: Task, mesh: Mesh) -> Gradients:

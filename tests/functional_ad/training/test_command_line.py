@@ -1,6 +1,5 @@
 """The command, in this process: what it prints, and how it ends."""
 
-import dataclasses
 import json
 import re
 import subprocess
@@ -9,6 +8,8 @@ import sys
 import pytest
 
 from functional_ad.training import Config
+from functional_ad.training._execution import Execution
+from functional_ad.training._options import Switch, get_options
 
 pytest.importorskip("typer")
 
@@ -80,11 +81,13 @@ def test_help_names_every_option_with_its_defaults(command):
 
     assert (status, err) == (0, "")
     text = " ".join(out.split())
-    for field in dataclasses.fields(Config):
-        assert f" --{field.name.replace('_', '-')} " in text
-    assert text.count("[default: ") == len(dataclasses.fields(Config)) + 1
+    options = [*get_options(Config).items(), *get_options(Execution).items()]
+    for name, _ in options:
+        assert f" --{name.replace('_', '-')} " in text
+    switches = sum(isinstance(told.kind, Switch) for _, told in options)
+    assert text.count("[default: ") == len(options) - switches
     assert "[default: 50 for linear, 30 for mlp, 8 for cnn, 4 for transformer]" in text
-    assert "130 interrupted" in text
+    assert "130 or 143 interrupted" in text
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,35 @@ def test_help_names_every_option_with_its_defaults(command):
         ),
         ("--keep-grads yes", "--keep-grads: expected True or False, got 'yes'"),
         ("--seed -1", "--seed: expected an integer from 0 to 4294967295, got -1"),
+        (
+            "--mesh data=3,pipe=2",
+            "--mesh: expected data=N or data=N,model=M, the numbers of devices along each, got "
+            "'data=3,pipe=2'",
+        ),
+        ("--mesh data=16", "--mesh: expected a mesh of at most 8 devices, got 'data=16', of 16"),
+        ("--fresh", "--fresh: expected nothing without --run-dir, got True"),
+        ("--run-dir x --fresh --resume", "--resume: expected nothing with --fresh, got True"),
+        ("--keep 0", "--keep: expected an integer, 1 or more, got 0"),
+        (
+            "--run-dir /dev/null/x",
+            "--run-dir: expected a folder that can be written, got '/dev/null/x' (Not a directory)",
+        ),
+        (
+            "--coordinator here",
+            "--coordinator: expected HOST:PORT of process 0, or auto, got 'here'",
+        ),
+        (
+            "--num-processes 2",
+            "--num-processes: expected nothing without --coordinator HOST:PORT, got 2",
+        ),
+        (
+            "--coordinator here:1 --process-id 0",
+            "--num-processes: expected an integer, 1 or more, got None",
+        ),
+        (
+            "--coordinator here:1 --num-processes 2 --process-id 2",
+            "--process-id: expected an integer from 0 to 1, got 2",
+        ),
         ("--bogus", "No such option: --bogus (see --help)"),
         ("--seed", "Option '--seed' requires an argument. (see --help)"),
         ("more", "Got unexpected extra argument(s) (more) (see --help)"),

@@ -42,7 +42,7 @@ class Run:
         self.checkpoints = Checkpoints(
             folder=folder,
             manifest=manifest,
-            **{"every": 2, "keep": 2, "fresh": False, **options},
+            **{"every": 2, "keep": 2, "fresh": False, "resume": False, **options},
             stop=self.stop,
             say=self.said.append,
             on_begin=self.begun.append,
