@@ -10,13 +10,18 @@
   shapes differently, as Adafactor, says what it needs: up to three.
 - `defects`: wrong transforms from the same options, near enough that one could write them. The
   comparison must notice each, with the options of the variant that is named.
+- `setting`: in what both sides are run, if there is something to set.
+- `layer`: the shapes of the parameters whose update's flops are counted.
+- `shapes`: those of the parameters that are trained.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import optax
@@ -49,6 +54,10 @@ class Row:
     variants: Mapping[str, Options]
     twin: Mapping[str, Make]
     defects: Mapping[str, tuple[str, Make]]
+    setting: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+    layer: Mapping[str, tuple[int, ...]] = dataclasses.field(
+        default_factory=lambda: {"weight": (64, 32), "bias": (32,)}
+    )
     shapes: Mapping[str, tuple[int, ...]] = dataclasses.field(
         default_factory=lambda: {"weight": (3, 2), "scale": ()}
     )

@@ -9,9 +9,11 @@ from __future__ import annotations
 import optax
 
 from benchmarks._optimizer_row import ASCENT, BETAS, DECAY, EPS, RATE, Range, Row, add_decay
+from benchmarks._optimizer_rows_squares import SQUARES
+from benchmarks._optimizer_rows_steps import STEPS
 from functional_ad.torch_semantics import optim
 
-ROWS: dict[str, Row] = {}
+ROWS: dict[str, Row] = {**SQUARES, **STEPS}
 
 
 # --- sgd

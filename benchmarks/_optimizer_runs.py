@@ -25,7 +25,8 @@ from functional_ad.torch_semantics import optim
 from functional_ad.torch_semantics.optim._slots import SLOTS, read_state, write_state
 
 STEPS = 1_000
-Leaves = dict[str, np.ndarray]
+Leaves = dict[str, Any]  # arrays; in a state also None, where a leaf has no such entry
+BeforeStep = Callable[[torch.optim.Optimizer, int], None]
 
 
 class Run(NamedTuple):
@@ -34,6 +35,7 @@ class Run(NamedTuple):
     grads: Leaves
     params: Leaves
     state: dict[str, Leaves]
+    optional: tuple[str, ...] = ()  # entries that PyTorch's state may have besides
 
 
 class Difference(NamedTuple):
@@ -87,9 +89,16 @@ def run_torch(
     *,
     steps: int = STEPS,
     dtype: str = "float64",
-    before_step: Callable[[torch.optim.Optimizer, int], None] | None = None,
+    before_step: BeforeStep | None = None,
 ) -> Run:
     """Runs PyTorch's optimizer and records its steps; `before_step` may change its options."""
+    with row.setting():
+        return _run_torch(row, options, steps, dtype, before_step)
+
+
+def _run_torch(
+    row: Row, options: Options, steps: int, dtype: str, before_step: BeforeStep | None
+) -> Run:
     params = {name: torch.tensor(x) for name, x in make_params(row, dtype).items()}
     optimizer = getattr(torch.optim, row.torch)(params.values(), **options)
     strengths, targets = make_targets(row, steps, dtype)
@@ -110,7 +119,9 @@ def run_torch(
                 if value is not None:
                     entry = state.setdefault(key, {}).setdefault(name, [])
                     entry.append(value.clone() if isinstance(value, torch.Tensor) else value)
-    stacked = {key: _stack(leaves) for key, leaves in state.items()}
+    stacked = {
+        key: {name: _stack(leaves).get(name) for name in params} for key, leaves in state.items()
+    }
     return Run(_stack(grads), _stack(path), stacked)
 
 
@@ -127,31 +138,32 @@ def run_here(
 
     `numbers` are traced, the options of the variant are not.
     """
-    scan, arrays, state = _prepare(name, row, variant, numbers, grads, make or get_maker(name))
-    carry = make_params(row, _get_dtype(grads)), state
     half = _count_steps(grads) // 2
-    carry, first = scan(arrays, carry, _cut(grads, slice(half)))
-    _, second = scan(arrays, carry, _cut(grads, slice(half, None)))
+    with row.setting():
+        scan, arrays, state = _prepare(name, row, variant, numbers, grads, make or get_maker(name))
+        carry = make_params(row, _get_dtype(grads)), state
+        carry, first = scan(arrays, carry, _cut(grads, slice(half)))
+        _, second = scan(arrays, carry, _cut(grads, slice(half, None)))
     path, entries = jax.tree.map(lambda x, y: np.concatenate([x, y]), first, second)
-    return Run(grads, path, entries)
+    return Run(grads, path, entries, _find_optional(name))
 
 
 def resume_here(name: str, row: Row, variant: str, numbers: Options, theirs: Run) -> Run:
     """Goes on from PyTorch's parameters and state in the middle of its run, to the end."""
-    make = get_maker(name)
-    scan, arrays, state = _prepare(name, row, variant, numbers, theirs.grads, make)
-    half = _count_steps(theirs.grads) // 2
+    make, half = get_maker(name), _count_steps(theirs.grads) // 2
     params, values = _cut((theirs.params, theirs.state), half - 1)
-    carry = params, write_state(SLOTS[name], state, values, count=half)
     grads = _cut(theirs.grads, slice(half, None))
-    _, (path, entries) = scan(arrays, carry, grads)
-    return Run(grads, *jax.tree.map(np.asarray, (path, entries)))
+    with row.setting():
+        scan, arrays, state = _prepare(name, row, variant, numbers, theirs.grads, make)
+        carry = params, write_state(SLOTS[name], state, values, count=half)
+        _, (path, entries) = scan(arrays, carry, grads)
+    return Run(grads, *jax.tree.map(np.asarray, (path, entries)), _find_optional(name))
 
 
 def take_second_half(run: Run) -> Run:
     """The steps that `resume_here` makes."""
     half = _count_steps(run.grads) // 2
-    return Run(*_cut(tuple(run), slice(half, None)))
+    return Run(*_cut((run.grads, run.params, run.state), slice(half, None)))
 
 
 def compare(one: Run, other: Run) -> Difference:
@@ -160,16 +172,21 @@ def compare(one: Run, other: Run) -> Difference:
     Raises:
         ValueError: One has an entry of the state that the other lacks.
     """
-    if one.state.keys() != other.state.keys():
-        raise ValueError(f"states differ: {sorted(one.state)} and {sorted(other.state)}")
+    lacking = {key for key in other.optional if key not in other.state}
+    keys = [key for key in one.state if key not in lacking]
+    if set(keys) != other.state.keys():
+        raise ValueError(f"states differ: {sorted(keys)} and {sorted(other.state)}")
     return Difference(
         _compare_leaves(one.params, other.params),
-        max([_compare_leaves(one.state[key], other.state[key]) for key in one.state], default=0.0),
+        max([_compare_leaves(one.state[key], other.state[key]) for key in keys], default=0.0),
     )
 
 
 def _compare_leaves(ones: Leaves, others: Leaves) -> float:
-    return max(_compare_arrays(ones[name], others[name]) for name in ones)
+    pairs = [(ones[name], others[name]) for name in ones]
+    if any((one is None) != (other is None) for one, other in pairs):
+        raise ValueError("states differ: an entry is there for other leaves")
+    return max(_compare_arrays(one, other) for one, other in pairs if one is not None)
 
 
 def _compare_arrays(one: np.ndarray, other: np.ndarray) -> float:
@@ -191,6 +208,10 @@ def _stack(leaves: Mapping[str, list[Any]]) -> Leaves:
         else np.asarray(values)
         for name, values in leaves.items()
     }
+
+
+def _find_optional(name: str) -> tuple[str, ...]:
+    return tuple(key for key, slot in SLOTS[name].items() if slot.optional)
 
 
 def _count_steps(grads: Leaves) -> int:

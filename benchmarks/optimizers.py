@@ -42,7 +42,7 @@ def measure_flops(name: str) -> list[tuple[float, float]]:
     """Counts the flops of an update and of optax's own, for each variant that optax has."""
     row = ROWS[name]
     return [
-        (count_flops(maker(**options)), count_flops(twin(**options)))
+        (count_flops(maker(**options), row.layer), count_flops(twin(**options), row.layer))
         for variant, twin in row.twin.items()
         for options, maker in [(row.make_options(variant), runs.get_maker(name))]
     ]

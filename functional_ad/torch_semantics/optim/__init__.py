@@ -20,12 +20,38 @@ the conjugate of `jax.grad`'s.
 
 from __future__ import annotations
 
+from functional_ad.torch_semantics.optim._adadelta import adadelta as adadelta
+from functional_ad.torch_semantics.optim._adafactor import adafactor as adafactor
+from functional_ad.torch_semantics.optim._adagrad import adagrad as adagrad
 from functional_ad.torch_semantics.optim._adam import adam as adam
 from functional_ad.torch_semantics.optim._adam import adamw as adamw
 from functional_ad.torch_semantics.optim._adamax import adamax as adamax
+from functional_ad.torch_semantics.optim._asgd import asgd as asgd
+from functional_ad.torch_semantics.optim._lbfgs import ClosureOptimizer as ClosureOptimizer
+from functional_ad.torch_semantics.optim._lbfgs import lbfgs as lbfgs
+from functional_ad.torch_semantics.optim._muon import muon as muon
 from functional_ad.torch_semantics.optim._nadam import nadam as nadam
 from functional_ad.torch_semantics.optim._param_groups import param_groups as param_groups
 from functional_ad.torch_semantics.optim._radam import radam as radam
+from functional_ad.torch_semantics.optim._rmsprop import rmsprop as rmsprop
+from functional_ad.torch_semantics.optim._rprop import rprop as rprop
 from functional_ad.torch_semantics.optim._sgd import sgd as sgd
 
-__all__ = ["adam", "adamax", "adamw", "nadam", "param_groups", "radam", "sgd"]
+__all__ = [
+    "ClosureOptimizer",
+    "adadelta",
+    "adafactor",
+    "adagrad",
+    "adam",
+    "adamax",
+    "adamw",
+    "asgd",
+    "lbfgs",
+    "muon",
+    "nadam",
+    "param_groups",
+    "radam",
+    "rmsprop",
+    "rprop",
+    "sgd",
+]

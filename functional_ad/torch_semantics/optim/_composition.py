@@ -13,7 +13,7 @@ from jaxtyping import PyTree
 from optax.contrib import split_real_and_imaginary
 
 from functional_ad import _tree
-from functional_ad._errors import ArgumentError, explain
+from functional_ad._errors import ArgumentError, LeafTypeError, explain
 
 
 class CountedState(NamedTuple):
@@ -115,6 +115,58 @@ def get_scalar_dtype(params: PyTree) -> Any:
     leaves = [leaf for leaf in jax.tree.leaves(params) if _tree.is_differentiable(leaf)]
     wide = any(jnp.finfo(jnp.result_type(leaf)).dtype == np.float64 for leaf in leaves)
     return jnp.float64 if wide else jnp.float32
+
+
+def require_params(function: str, params: PyTree | None) -> PyTree:
+    """The parameters, for an update that does not only look at gradients.
+
+    Raises:
+        ArgumentError: There are none.
+    """
+    if params is not None:
+        return params
+    raise ArgumentError(
+        explain(
+            f"`functional_ad.torch_semantics.optim.{function}` needs the parameters in `update`.",
+            expected="a tree like the gradients",
+            got="None",
+            fix="Write `update(grads, state, params)`.",
+        )
+    )
+
+
+def require_real(
+    function: str, optimizer: optax.GradientTransformationExtraArgs
+) -> optax.GradientTransformationExtraArgs:
+    """An optimizer that PyTorch's refuses complex parameters for, as it does."""
+
+    def init(params: PyTree) -> PyTree:
+        check_real(function, params)
+        return optimizer.init(params)
+
+    return optimizer._replace(init=init)
+
+
+def check_real(function: str, params: PyTree) -> None:
+    """Raises unless all parameters are real.
+
+    Raises:
+        LeafTypeError: One is complex.
+    """
+    wrong = [
+        _tree.name_leaf(path, leaf)
+        for path, leaf in _tree.flatten_paths(params)
+        if _tree.is_complex(leaf)
+    ]
+    if wrong:
+        raise LeafTypeError(
+            explain(
+                f"`functional_ad.torch_semantics.optim.{function}` trains real parameters only.",
+                expected="floating-point leaves",
+                got=wrong,
+                fix="Train the real and the imaginary part as two leaves.",
+            )
+        )
 
 
 def check_structure(grads: PyTree, params: PyTree | None) -> None:

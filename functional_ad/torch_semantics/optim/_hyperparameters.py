@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import jax
+import numpy as np
 import optax
 
 from functional_ad import _tree
@@ -64,3 +65,42 @@ def check_betas(function: str, betas: Any) -> None:
         )
     check_scheduled(f"optim.{function}", "betas[0]", betas[0], low=0.0, below=1.0)
     check_number(f"optim.{function}", "betas[1]", betas[1], low=0.0, below=1.0)
+
+
+def check_tuple(function: str, name: str, value: Any, length: int) -> tuple[Any, ...]:
+    """Takes an option apart that is several numbers.
+
+    Raises:
+        ArgumentError: They are not so many.
+    """
+    if isinstance(value, Sequence) and len(value) == length:
+        return tuple(value)
+    raise ArgumentError(
+        explain(
+            f"`functional_ad.torch_semantics.optim.{function}({name}=...)` must be {length} "
+            "numbers.",
+            expected=f"a tuple of {length}",
+            got=_tree.describe_value(value),
+            fix="Leave it out for PyTorch's default.",
+        )
+    )
+
+
+def check_count(function: str, name: str, value: Any, *, low: int, high: int | None = None) -> None:
+    """Checks a number of times, on which the program's shape depends.
+
+    Raises:
+        ArgumentError: It is no int, or out of bounds.
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and low <= value and (high is None or value <= high):
+        return
+    raise ArgumentError(
+        explain(
+            f"`functional_ad.torch_semantics.optim.{function}({name}=...)` must be a number of "
+            "times.",
+            expected=f"an int of at least {low}" + ("" if high is None else f", at most {high}"),
+            got=_tree.describe_value(value),
+            fix="Leave it out for PyTorch's default.",
+        )
+    )

@@ -40,12 +40,15 @@ class Slot:
     Attributes:
         field: The name of the field, of a NamedTuple anywhere in the state.
         shared: Whether it is one scalar here, where PyTorch has one for each parameter.
+        optional: Whether a state may lack it, and nothing is lost: PyTorch counts steps also where
+            nothing depends on their number.
         to_torch: Makes PyTorch's entry of a leaf of the field.
         from_torch: Makes the leaf of PyTorch's entry.
     """
 
     field: str
     shared: bool = False
+    optional: bool = False
     to_torch: Callable[[Any], Any] = _keep
     from_torch: Callable[[Any], Any] = _keep
 
@@ -56,6 +59,8 @@ _ADAM: Final = {
     "exp_avg_sq": Slot("nu"),
 }
 
+_STEP: Final = Slot("count", shared=True, optional=True)
+
 SLOTS: Final[Mapping[str, Mapping[str, Slot]]] = {
     "sgd": {"momentum_buffer": Slot("trace")},
     "adam": {**_ADAM, "max_exp_avg_sq": Slot("nu_max")},
@@ -63,6 +68,28 @@ SLOTS: Final[Mapping[str, Mapping[str, Slot]]] = {
     "adamax": {"step": _ADAM["step"], "exp_avg": Slot("mu"), "exp_inf": Slot("nu")},
     "nadam": {**_ADAM, "mu_product": Slot("mu_product", shared=True)},
     "radam": _ADAM,
+    "rmsprop": {
+        "step": _STEP,
+        "square_avg": Slot("nu"),
+        "momentum_buffer": Slot("trace"),
+        "grad_avg": Slot("mu"),
+    },
+    "adagrad": {"step": _STEP, "sum": Slot("sum_of_squares")},
+    "adadelta": {"step": _STEP, "square_avg": Slot("e_g"), "acc_delta": Slot("e_x")},
+    "rprop": {"step": _STEP, "prev": Slot("prev_updates"), "step_size": Slot("step_sizes")},
+    "asgd": {
+        "step": Slot("count", shared=True),
+        "eta": Slot("eta", shared=True),
+        "mu": Slot("mu", shared=True),
+        "ax": Slot("ax"),
+    },
+    "adafactor": {
+        "step": Slot("count", shared=True),
+        "row_var": Slot("row_var"),
+        "col_var": Slot("col_var"),
+        "variance": Slot("variance"),
+    },
+    "muon": {"momentum_buffer": Slot("momentum_buffer")},
 }
 
 
@@ -100,7 +127,8 @@ def write_state(
     Args:
         slots: A row of ``SLOTS``.
         state: The state of that optimizer, as its ``init`` makes it.
-        values: By PyTorch's name, a tree like the parameters'. What is left out stays as it is.
+        values: By PyTorch's name, a tree like the parameters', with None where a parameter has no
+            such entry. What is left out stays as it is.
         count: The number of steps, for an optimizer that PyTorch does not count them of.
 
     Returns:
@@ -114,6 +142,8 @@ def write_state(
     for name, value in values.items():
         slot = slots.get(name)
         found = slot and optax.tree.get_all_with_path(state, slot.field, _is_field)
+        if slot and slot.optional and not found:
+            continue
         if not slot or not found:
             raise ArgumentError(
                 explain(

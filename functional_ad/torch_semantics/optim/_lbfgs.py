@@ -1,0 +1,301 @@
+"""L-BFGS, whose step evaluates the loss itself (torch.optim.LBFGS)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import PyTree
+
+from functional_ad import _tree
+from functional_ad._control import require_grad_enabled
+from functional_ad._gradients import differentiate
+from functional_ad._leaves import combine, partition, select_for
+from functional_ad.torch_semantics._arguments import check_choice, check_number
+from functional_ad.torch_semantics.optim._composition import check_real, evaluate
+from functional_ad.torch_semantics.optim._curvature import (
+    Curvature,
+    begin_curvature,
+    find_direction,
+    remember_step,
+)
+from functional_ad.torch_semantics.optim._hyperparameters import check_count, check_scheduled
+from functional_ad.torch_semantics.optim._wolfe import Point, search_wolfe
+
+_NAME = "torch_semantics.optim.lbfgs"
+
+
+class ClosureOptimizer(NamedTuple):
+    """An optimizer that evaluates the loss itself, as a pair of pure functions.
+
+    PyTorch's ``optimizer.step(closure)``. Where an ``optax.GradientTransformation`` has ``update``,
+    which is given gradients, this has ``step``, which is given the loss as a function.
+
+    Attributes:
+        init: Makes the state, of the parameters.
+        step: Makes a step: ``step(fun, params, state)`` returns ``(params, state, loss)``.
+
+    Example:
+        >>> optimizer = lbfgs()
+        >>> isinstance(optimizer, ClosureOptimizer)
+        True
+    """
+
+    init: Callable[[PyTree], Any]
+    step: Callable[[Callable[[PyTree], Any], PyTree, Any], tuple[PyTree, Any, jax.Array]]
+
+
+class LBFGSState(NamedTuple):
+    """The state of ``lbfgs``, with PyTorch's names.
+
+    Attributes:
+        count: How many times ``step`` was called, an int32 scalar.
+        func_evals: How many times the loss was evaluated in all.
+        n_iter: How many iterations there were in all.
+        d: The last direction, a tree like the trained leaves.
+        t: The last step length.
+        prev_flat_grad: The gradient before it, a tree; in PyTorch one flat vector.
+        prev_loss: The loss before it.
+        curvature: The pairs that directions are made of.
+    """
+
+    count: Any
+    func_evals: Any
+    n_iter: Any
+    d: PyTree
+    t: Any
+    prev_flat_grad: PyTree
+    prev_loss: Any
+    curvature: Curvature
+
+
+class _Moved(NamedTuple):
+    """Where an iteration leads."""
+
+    params: PyTree
+    loss: jax.Array
+    grad: PyTree
+    t: jax.Array
+    evals: jax.Array
+
+
+class _Iteration(NamedTuple):
+    """What one iteration hands to the next."""
+
+    at: _Moved
+    state: LBFGSState
+    number: jax.Array
+    evals: jax.Array
+    running: jax.Array
+
+
+def lbfgs(
+    lr: optax.ScalarOrSchedule = 1,
+    max_iter: int = 20,
+    max_eval: int | None = None,
+    tolerance_grad: Any = 1e-7,
+    tolerance_change: Any = 1e-9,
+    history_size: int = 100,
+    line_search_fn: str | None = None,
+) -> ClosureOptimizer:
+    """L-BFGS: steps along the gradient times an approximate inverse of the Hessian.
+
+    PyTorch's ``torch.optim.LBFGS``. There ``step`` takes a closure that computes the loss and fills
+    ``.grad``, and calls it as often as it needs to. Here it takes the loss as a function of the
+    parameters, and is itself a pure function: one call makes up to ``max_iter`` iterations, in a
+    ``jax.lax.while_loop``, and can be jitted, scanned, mapped with ``jax.vmap``, and given donated
+    buffers. Data come in by a closure, as below. Nothing is flattened: directions and pairs are
+    trees like the parameters, sharded as they are.
+
+    Its control flow is PyTorch's, with the same evaluations at the same points in the same order,
+    whatever ends a call: the two tolerances, the two maxima, or a direction that does not descend.
+    In float64 one iteration differs by rounding only. The next one starts from that difference, and
+    how much of it is left depends on the loss, not on this code: where it converges the
+    differences shrink, where it has not (Rosenbrock's valley) they grow from 1e-16 to 1e-12 in the
+    runs of the tests, and a loss at a tie of two branches can take the other one. In float32
+    PyTorch computes with losses in double precision, here they are float32.
+
+    Against ``optax.lbfgs``, which is a gradient transformation with one iteration per ``update``:
+    the first step is scaled by the gradient's 1-norm and not its 2-norm; a pair whose product is
+    1e-10 or less is left out, where optax keeps negative curvature; the line search interpolates
+    otherwise and evaluates at other points; and ``step`` stops by itself. The figures of optax's
+    defaults differ as well (``memory_size=10``, a line search).
+
+    As in PyTorch, parameters must be real, and there are no groups of them: to train some leaves
+    only, close over the others. Leaves that are not floating-point, None among them, stay as they
+    are. Memory is taken for ``history_size`` pairs from the start, where PyTorch's grows: 2 x 100
+    times the parameters by default.
+
+    Args:
+        lr: The step length without a line search, and the one that a line search tries first: a
+            number that is not negative, a scalar array or an optax schedule, which counts calls of
+            ``step``. The first of all iterations multiplies it by 1 over the gradient's 1-norm, if
+            that is below 1.
+        max_iter: How many iterations a call makes at most.
+        max_eval: After how many evaluations of the loss a call makes no further iteration. None
+            means a quarter more than ``max_iter``.
+        tolerance_grad: The gradient's largest magnitude at which a call ends.
+        tolerance_change: The largest magnitude of a step, or the change of the loss, at which it
+            ends.
+        history_size: How many pairs are kept.
+        line_search_fn: "strong_wolfe", or None for steps of length ``lr``.
+
+    Returns:
+        ``ClosureOptimizer(init, step)``. The loss that ``step`` returns is, as PyTorch's, that of
+        the parameters it was given.
+
+    Raises:
+        ArgumentError: An option is out of bounds.
+        LeafTypeError: In ``init`` or ``step``, a parameter is complex.
+        OutputError: In ``step``, the loss is not a real scalar.
+        SelectionError: In ``init`` or ``step``, no parameter is floating-point.
+        GradModeError: In ``step``, gradients are off.
+
+    Example:
+        >>> import functools, jax, jax.numpy as jnp
+        >>> optimizer = lbfgs(line_search_fn="strong_wolfe")
+        >>> def loss(params, x, y):
+        ...     return jnp.mean((x @ params["w"] - y) ** 2)
+        >>> @functools.partial(jax.jit, donate_argnums=(0, 1))
+        ... def step(params, state, x, y):
+        ...     return optimizer.step(lambda params: loss(params, x, y), params, state)
+        >>> x = jnp.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+        >>> params = {"w": jnp.zeros(2)}
+        >>> state = optimizer.init(params)
+        >>> params, state, before = step(params, state, x, jnp.array([1.0, 3.0, 5.0]))
+        >>> print(before.round(2), params["w"].round(3), state.func_evals)
+        11.67 [1. 2.] 5
+
+    Source:
+        https://docs.pytorch.org/docs/stable/generated/torch.optim.LBFGS.html
+        https://optax.readthedocs.io/en/latest/api/optimizers.html#optax.lbfgs
+    """
+    check_scheduled("optim.lbfgs", "lr", lr, low=0.0)
+    check_count("lbfgs", "max_iter", max_iter, low=1)
+    if max_eval is not None:
+        check_count("lbfgs", "max_eval", max_eval, low=1)
+    check_number("optim.lbfgs", "tolerance_grad", tolerance_grad)
+    check_number("optim.lbfgs", "tolerance_change", tolerance_change)
+    check_count("lbfgs", "history_size", history_size, low=1)
+    check_choice("optim.lbfgs", "line_search_fn", line_search_fn, (None, "strong_wolfe"))
+    most_evals = max_iter * 5 // 4 if max_eval is None else max_eval
+
+    def init(params: PyTree) -> LBFGSState:
+        diff, _ = _split(params)
+        dtype = _find_dtype(diff)
+        return LBFGSState(  # each an array of its own: a buffer can be donated only once
+            count=jnp.zeros((), jnp.int32),
+            func_evals=jnp.zeros((), jnp.int32),
+            n_iter=jnp.zeros((), jnp.int32),
+            d=optax.tree.zeros_like(diff, dtype),
+            t=jnp.zeros((), dtype),
+            prev_flat_grad=optax.tree.zeros_like(diff, dtype),
+            prev_loss=jnp.zeros((), dtype),
+            curvature=begin_curvature(diff, history_size, dtype),
+        )
+
+    def step(
+        fun: Callable[[PyTree], Any], params: PyTree, state: LBFGSState
+    ) -> tuple[PyTree, LBFGSState, jax.Array]:
+        require_grad_enabled(_NAME)
+        diff, rest = _split(params)
+        dtype = state.t.dtype
+        rate = jnp.asarray(evaluate(lr, state.count), dtype)
+
+        def look(diff: PyTree) -> tuple[jax.Array, PyTree]:
+            loss, grad = differentiate(_NAME, fun, diff, rest, has_aux=False)
+            return loss, optax.tree.cast(grad, dtype)
+
+        def move(diff: PyTree, t: jax.Array, d: PyTree) -> PyTree:
+            return jax.tree.map(lambda x, y: (x.astype(dtype) + t * y).astype(x.dtype), diff, d)
+
+        def search(last: _Iteration, d: PyTree, t: jax.Array, slope: jax.Array) -> _Moved:
+            def look_along(t: jax.Array) -> Point:
+                loss, grad = look(move(last.at.params, t, d))
+                return Point(t, loss.astype(dtype), grad, _dot(grad, d))
+
+            start = Point(jnp.zeros_like(t), last.at.loss, last.at.grad, slope)
+            length = optax.tree.norm(d, jnp.inf)
+            left = most_evals - last.evals
+            point, evals = search_wolfe(look_along, start, t, length, left)
+            moved = move(last.at.params, point.t, d)
+            return _Moved(moved, point.loss, point.grad, point.t, evals)
+
+        def go(last: _Iteration, d: PyTree, t: jax.Array, slope: jax.Array) -> _Moved:
+            del slope
+            moved = move(last.at.params, t, d)
+
+            def look_again() -> _Moved:
+                loss, grad = look(moved)
+                return _Moved(moved, loss.astype(dtype), grad, t, jnp.ones((), jnp.int32))
+
+            # After the last iteration nobody would use the loss.
+            stays = last.at._replace(params=moved, t=t, evals=jnp.zeros((), jnp.int32))
+            return jax.lax.cond(last.number + 1 < max_iter, look_again, lambda: stays)
+
+        def iterate(last: _Iteration) -> _Iteration:
+            loss, grad, state = last.at.loss, last.at.grad, last.state
+            change = optax.tree.sub(grad, state.prev_flat_grad)
+            curvature = remember_step(state.curvature, change, optax.tree.scale(state.t, state.d))
+            d = find_direction(curvature, grad)
+            # The first state has no step, so that its pair does not count: d is minus the gradient.
+            inverse = 1 / optax.tree.norm(grad, 1)
+            first = jnp.where(inverse < 1, inverse, 1) * rate
+            t = jnp.where(state.n_iter == 0, first, rate)
+            slope = _dot(grad, d)
+            level = slope > -tolerance_change
+            stays = last.at._replace(t=t, evals=jnp.zeros((), jnp.int32))
+            at = jax.lax.cond(
+                level,
+                lambda *_: stays,
+                go if line_search_fn is None else search,
+                *(last, d, t, slope),
+            )
+            evals, number = last.evals + at.evals, last.number + 1
+            still = optax.tree.norm(optax.tree.scale(at.t, d), jnp.inf) <= tolerance_change
+            converged = is_optimal(at.grad) | still | (jnp.abs(at.loss - loss) < tolerance_change)
+            spent = (number >= max_iter) | (evals >= most_evals)
+            state = state._replace(
+                func_evals=state.func_evals + at.evals,
+                n_iter=state.n_iter + 1,
+                d=d,
+                t=at.t,
+                prev_flat_grad=grad,
+                prev_loss=loss,
+                curvature=curvature,
+            )
+            return _Iteration(at, state, number, evals, ~(level | spent | converged))
+
+        def is_optimal(grad: PyTree) -> jax.Array:
+            return optax.tree.norm(grad, jnp.inf) <= tolerance_grad
+
+        before, grad = look(diff)
+        one, zero = jnp.ones((), jnp.int32), jnp.zeros((), jnp.int32)
+        at = _Moved(diff, before.astype(dtype), grad, state.t, one)
+        state = state._replace(count=state.count + 1, func_evals=state.func_evals + 1)
+        last = _Iteration(at, state, zero, one, ~is_optimal(grad))
+        last = jax.lax.while_loop(lambda last: last.running, iterate, last)
+        return combine(last.at.params, rest), last.state, before
+
+    return ClosureOptimizer(init, step)
+
+
+def _dot(a: PyTree, b: PyTree) -> Any:
+    return optax.tree.vdot(a, b)
+
+
+def _split(params: PyTree) -> tuple[PyTree, PyTree]:
+    """The leaves that are trained, as arrays with dtypes of their own, and the others."""
+    diff, rest = partition(params, select_for(f"functional_ad.{_NAME}(params)", params, None))
+    check_real("lbfgs", diff)
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.result_type(x)), diff), rest
+
+
+def _find_dtype(diff: PyTree) -> Any:
+    """The widest dtype of the parameters, which PyTorch's flat vectors have; at least float32."""
+    dtypes = (np.dtype(leaf.dtype) for leaf in jax.tree.leaves(diff))
+    return _tree.widen(max(dtypes, key=lambda dtype: dtype.itemsize))
