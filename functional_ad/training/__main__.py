@@ -33,10 +33,8 @@ def main() -> NoReturn:
         _run()
     except CommandError as error:
         _exit(str(error), error.status)
-    except ConfigError as error:
-        from functional_ad.training._cli import format_error
-
-        _exit(format_error(error), 2)
+    except ConfigError as error:  # known only when the data and the model are there
+        _exit(error.as_option, 2)
     except MissingExtraError as error:
         _exit(str(error), 2)
     except ModuleNotFoundError as error:

@@ -120,11 +120,5 @@ def parse_command(arguments: list[str] | None = None) -> Command | None:
         text: str = getattr(error, "format_message")()  # noqa: B009 - its type is not exported
         raise CommandError(f"{' '.join(text.split())} (see --help)", status=2) from error
     except ConfigError as error:
-        raise CommandError(format_error(error), status=2) from error
+        raise CommandError(error.as_option, status=2) from error
     return command if isinstance(command, Command) else None
-
-
-def format_error(error: ConfigError) -> str:
-    """Formats what is wrong with an option, in a line."""
-    option = "--" + error.field.replace("_", "-")
-    return f"{option}: expected {error.expected}, got {error.got}"

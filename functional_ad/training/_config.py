@@ -5,15 +5,26 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import textwrap
+from collections.abc import Mapping
 from typing import Any, Final
 
 from functional_ad.training._errors import ConfigError
+from functional_ad.training._optimizers import (
+    CONSTANT,
+    OPTIMIZERS,
+    OWN_FIELDS,
+    SCHEDULES,
+    Recipe,
+    build_recipe,
+)
 from functional_ad.training._options import (
     Choice,
     Flag,
     Integer,
     Mesh,
     Number,
+    Numbers,
+    Table,
     Words,
     get_options,
     option,
@@ -22,7 +33,6 @@ from functional_ad.training._options import (
 MODELS: Final = ("linear", "mlp", "cnn", "transformer")
 NETWORKS: Final = ("mlp", "cnn", "transformer")
 DATA: Final = ("tutorial", "digits", "text")
-OPTIMIZERS: Final = ("sgd", "adam", "adamw")
 REMAT: Final = ("none", "full", "dots", "dots_with_no_batch_dims")
 DTYPES: Final = ("float32", "bfloat16", "float16")
 
@@ -32,6 +42,7 @@ TRAINING_EXAMPLES: Final[dict[str, int]] = {"tutorial": 20, "digits": 1437}
 Of the text it depends on the version of Python and on the context."""
 
 MAX_SEED: Final = 2**32 - 1
+_MANY: Final = 1000  # updates of a run whose data are not loaded yet
 
 _DATA_OF: Final = {"linear": "tutorial", "mlp": "digits", "cnn": "digits", "transformer": "text"}
 
@@ -144,7 +155,7 @@ class Config:
     )
     optimizer: str = option(
         Choice(OPTIMIZERS),
-        "The optimizer.",
+        "The optimizer, torch.optim's, with its own defaults.",
         "sgd",
         **dict.fromkeys(NETWORKS, "adamw"),
     )
@@ -156,10 +167,48 @@ class Config:
         cnn=0.002,
         transformer=0.002,
     )
+    momentum: float | None = option(
+        Number(low=0.0), "Momentum of the optimizers that have one.", optional=True
+    )
+    nesterov: bool | None = option(Flag(), "Whether momentum looks ahead.", optional=True)
+    betas: tuple[float, float] | None = option(
+        Numbers(2), "Decay rates of Adam and its kin.", optional=True
+    )
+    eps: float | None = option(Number(low=0.0), "What is added to a divisor.", optional=True)
+    weight_decay: float | None = option(
+        Number(low=0.0), "Decay of the parameters, as the optimizer applies it.", optional=True
+    )
+    optimizer_options: Mapping[str, Any] = option(
+        Table(), "Other options of the optimizer, by torch.optim's names.", {}
+    )
+    schedule: str = option(
+        Choice(SCHEDULES),
+        "How the learning rate goes, update by update: torch.optim.lr_scheduler's. "
+        "reduce_lr_on_plateau looks at the loss of each logging interval.",
+        CONSTANT,
+    )
+    schedule_options: Mapping[str, Any] = option(
+        Table(),
+        "Options of the schedule, by torch's names. Those that are the number of updates "
+        "(total_iters, T_max, total_steps) are the run's unless given.",
+        {},
+    )
+    warmup: int = option(
+        Integer(0), "In how many updates the rate rises before the schedule begins.", 0
+    )
+    max_norm: float | None = option(
+        Number(), "The norm that gradients are clipped to.", optional=True
+    )
     compute_dtype: str = option(
         Choice(DTYPES),
         "What is computed in; parameters are float32.",
         "float32",
+    )
+    loss_scale: float | None = option(
+        Number(),
+        "What the loss is scaled with at first, so that small gradients do not vanish in float16 "
+        "(torch: GradScaler). With float16 it is 65536 unless given, otherwise it is not scaled.",
+        optional=True,
     )
     freeze: tuple[str, ...] = option(
         Words(),
@@ -192,6 +241,12 @@ class Config:
         True,
         **dict.fromkeys(NETWORKS, False),
     )
+    log_intermediates: bool | None = option(
+        Flag(),
+        "Whether to log the norms of the gradients of hidden values, after each interval.",
+        models=NETWORKS,
+        **dict.fromkeys(NETWORKS, False),
+    )
 
     def __post_init__(self) -> None:
         for name, told in get_options(Config).items():
@@ -210,8 +265,10 @@ class Config:
         if self.width is not None and self.heads is not None and self.width % self.heads:
             expected = f"a multiple of the heads, {self.heads}"
             raise ConfigError("width", expected=expected, got=repr(self.width))
-        if self.model == "linear" and self.compute_dtype != "float32":
+        if self.model == "linear":
             _check_together("compute_dtype", self.compute_dtype, "float32", self.model)
+        # Here, since it checks all options. Only their values depend on the number of updates.
+        self.build_recipe(self.warmup + _MANY)
 
     @classmethod
     def for_model(cls, model: str, **changes: Any) -> Config:
@@ -235,6 +292,33 @@ class Config:
         fields: dict[str, Any] = {name: told.default_for(model) for name, told in options.items()}
         fields.update(changes, model=model)
         return cls(**fields)
+
+    def build_recipe(self, updates: int) -> Recipe:
+        """Builds the optimizer and the schedule.
+
+        Args:
+            updates: How many updates the run has.
+
+        Raises:
+            ConfigError: An option is unknown, or out of PyTorch's bounds.
+        """
+        own = {name: getattr(self, name) for name in OWN_FIELDS}
+        options = {name: value for name, value in own.items() if value is not None}
+        return build_recipe(
+            self.optimizer,
+            self.learning_rate,
+            {**options, **self.optimizer_options},
+            schedule=self.schedule,
+            schedule_options=self.schedule_options,
+            warmup=self.warmup,
+            updates=updates,
+        )
+
+    @property
+    def first_loss_scale(self) -> float | None:
+        """What the loss is scaled with at first; None if it is not."""
+        default = 2.0**16 if self.compute_dtype == "float16" else None
+        return default if self.loss_scale is None else self.loss_scale
 
 
 def check_batch_size(config: Config, examples: int) -> None:

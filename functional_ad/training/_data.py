@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
@@ -52,17 +51,6 @@ def load_data(name: str, context: int | None = None) -> Dataset:
         train, test = load_topics()
         return Dataset(Examples(*cut(train, context)), Examples(*cut(test, context)))
     return _load_tutorial() if name == "tutorial" else _load_digits()
-
-
-def hash_data(data: Dataset) -> str:
-    """The SHA-256 of all arrays of a data set, with their dtypes and shapes."""
-    digest = hashlib.sha256()
-    for examples in data:
-        for array in () if examples is None else examples:
-            kind = None if array is None else (str(array.dtype), array.shape)
-            digest.update(repr(kind).encode())
-            digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 def _load_tutorial() -> Dataset:

@@ -59,6 +59,12 @@ class ConfigError(TrainingError, ValueError):
             )
         )
 
+    @property
+    def as_option(self) -> str:
+        """The same in one line, of the option of the command line."""
+        option = "--" + self.field.replace("_", "-")
+        return f"{option}: expected {self.expected}, got {self.got}"
+
 
 class MissingExtraError(TrainingError, ImportError):
     """A package of the extra ``training`` is not installed.

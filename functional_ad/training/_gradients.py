@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float32
 
-from functional_ad import accumulate_grads, value_and_grad
+from functional_ad import LossScale, accumulate_grads, value_and_grad
 from functional_ad.training._models import Params
 from functional_ad.training._task import Task
 
@@ -29,9 +29,9 @@ class Batch(NamedTuple):
     mask: Bool[Array, "examples ..."] | None
 
 
-Gradients = Callable[[Params, Batch, Any, Any], tuple[Array, Params]]
-"""From parameters, a batch, a PRNG key and the update's number to the batch's mean loss and the
-gradients, None at frozen leaves."""
+Gradients = Callable[[Params, Batch, Any, Any, LossScale | None], tuple[Array, Params]]
+"""From parameters, a batch, a PRNG key, the update's number and the loss's scale to the batch's
+mean loss and the gradients, None at frozen leaves. They are scaled, and the loss is not."""
 
 
 def count_real(batch: Batch) -> Float32[Array, ""]:
@@ -43,24 +43,39 @@ def count_real(batch: Batch) -> Float32[Array, ""]:
 
 def build_gradients(task: Task) -> Gradients:
     """Builds the function that an update gets its loss and gradients from."""
-    model, microbatches = task.model, task.config.microbatches
+    microbatches = task.config.microbatches
 
-    def batch_loss(params: Params, batch: Batch, key: Any = None) -> Array:
-        losses = model.losses(model.apply(params, batch.inputs, key), batch.targets)
-        if batch.mask is None:
-            return jnp.mean(losses)
-        # At least 1, for a microbatch that is all padding: its loss and gradients are then zero.
-        return jnp.sum(losses, where=batch.mask) / jnp.maximum(count_real(batch), 1)
+    def gradients(
+        params: Params, batch: Batch, key: Any, step: Any, loss_scale: LossScale | None
+    ) -> tuple[Array, Params]:
+        def scaled_loss(params: Params, batch: Batch, key: Any = None) -> tuple[Array, Array]:
+            loss = compute_loss(task, params, batch, key)
+            return (loss if loss_scale is None else loss_scale.scale(loss)), loss
 
-    def gradients(params: Params, batch: Batch, key: Any, step: Any) -> tuple[Array, Params]:
         key = jax.random.fold_in(key, step) if task.config.dropout else None
         if microbatches == 1:
-            return value_and_grad(batch_loss, where=task.trainable)(params, batch, key)
-        # Parts that all count the same need no weights.
-        weigh = None if batch.mask is None else count_real
+            compute = value_and_grad(scaled_loss, where=task.trainable, has_aux=True)
+            (_, loss), grads = compute(params, batch, key)
+            return loss, grads
         accumulated = accumulate_grads(
-            batch_loss, microbatches, where=task.trainable, weight_fn=weigh
+            scaled_loss,
+            microbatches,
+            where=task.trainable,
+            # Parts that all count the same need no weights.
+            weight_fn=None if batch.mask is None else count_real,
+            has_aux=True,
         )
-        return accumulated(params, batch, key)
+        (total, _), grads = accumulated(params, batch, key)
+        return (total if loss_scale is None else loss_scale.unscale(total)[0]), grads
 
     return gradients
+
+
+def compute_loss(task: Task, params: Params, batch: Batch, key: Any) -> Float32[Array, ""]:
+    """Computes the mean loss over what counts of a batch."""
+    outputs = task.model.apply(params, batch.inputs, key)
+    losses = task.model.losses(outputs, batch.targets)
+    if batch.mask is None:
+        return jnp.mean(losses)
+    # At least 1, for a microbatch that is all padding: its loss and gradients are then zero.
+    return jnp.sum(losses, where=batch.mask) / jnp.maximum(count_real(batch), 1)

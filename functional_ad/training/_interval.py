@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float32, PyTree
 
-from functional_ad import combine, partition
+from functional_ad import clip_by_norm, combine, partition
 from functional_ad.training._data import Examples
 from functional_ad.training._gradients import Batch, Gradients, build_gradients, count_real
 from functional_ad.training._plan import Rows
@@ -25,11 +25,25 @@ class Outcome(NamedTuple):
         loss: The mean loss over all of its examples, each before its batch's update.
         losses: The mean loss of each update's batch.
         finite: Whether every parameter that is trained is finite after it.
+        learning_rate: That of the last update.
+        grad_norm: The norm of the last update's gradients, before they are clipped.
+        loss_scale: The scale of the loss after it, where it is scaled.
     """
 
     loss: Float32[Array, ""]
     losses: Float32[Array, " updates"]
     finite: Bool[Array, ""]
+    learning_rate: Float32[Array, ""]
+    grad_norm: Float32[Array, ""]
+    loss_scale: Float32[Array, ""] | None
+
+
+class _Figures(NamedTuple):
+    """What an update tells; the norm is 0 where nobody asks for it."""
+
+    loss: Array
+    weight: Array
+    norm: Array
 
 
 RunInterval = Callable[[State, Rows, Examples], tuple[State, Outcome]]
@@ -53,33 +67,77 @@ def build_interval(
 
     def run_interval(state: State, rows: Rows, data: Examples) -> tuple[State, Outcome]:
         trained, frozen = partition(state.params, task.trainable)
+        updates = len(rows.positions)
+        is_last = jnp.arange(updates) == updates - 1
 
-        def update(carry: State, row: Rows) -> tuple[State, tuple[Array, Array]]:
+        def update(carry: State, scanned: tuple[Rows, Array]) -> tuple[State, _Figures]:
+            row, is_last = scanned
             batch = take_batch(data, row)
             params = combine(carry.params, frozen)
-            loss, grads = gradients(params, batch, carry.key, carry.step)
-            updates, optimizer = task.optimizer.update(
-                grads, carry.optimizer, carry.params, value=loss
-            )
-            carry = carry._replace(
-                params=cast(PyTree, optax.apply_updates(carry.params, updates)),
-                grads=grads if task.config.keep_grads else None,
-                optimizer=optimizer,
-                step=carry.step + 1,
-            )
-            return carry, (loss, count_real(batch))
+            loss, grads = gradients(params, batch, carry.key, carry.step, carry.loss_scale)
+            carry, norm = _descend(task, carry, loss, grads, is_last)
+            return carry, _Figures(loss, count_real(batch), norm)
 
-        state, (losses, weights) = jax.lax.scan(update, state._replace(params=trained), rows)
+        state, figures = jax.lax.scan(update, state._replace(params=trained), (rows, is_last))
         finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state.params)]
+        # Divided first: the share of a single update is exactly 1, and its loss stays as it is.
+        loss = jnp.sum(figures.loss * (figures.weight / jnp.sum(figures.weight)))
         outcome = Outcome(
-            # Divided first: the share of a single update is exactly 1, and its loss stays as it is.
-            loss=jnp.sum(losses * (weights / jnp.sum(weights))),
-            losses=losses,
+            loss=loss,
+            losses=figures.loss,
             finite=jnp.all(jnp.stack(finite)),
+            learning_rate=jnp.float32(_get_rate(task, state, state.step - 1)),
+            grad_norm=figures.norm[-1],
+            loss_scale=None if state.loss_scale is None else state.loss_scale.current,
         )
+        if state.plateau is not None:
+            state = state._replace(plateau=state.plateau.step(loss))
         return state._replace(params=combine(state.params, frozen)), outcome
 
     return jax.jit(run_interval, donate_argnums=0, **jit_options)
+
+
+def _descend(
+    task: Task, state: State, loss: Array, grads: PyTree, is_last: Array
+) -> tuple[State, Array]:
+    """Takes the step that gradients give; returns their norm, too, before they are clipped."""
+    config, recipe = task.config, task.recipe
+    scale, taken = state.loss_scale, None
+    if scale is not None:
+        grads, taken = scale.unscale(grads)
+        scale = scale.update(taken)
+    if config.max_norm is None:
+        # A pass over all gradients, and only the last one's norm is told.
+        norm = jax.lax.cond(is_last, _compute_norm, lambda grads: jnp.float32(0), grads)
+    else:
+        grads, norm, _ = clip_by_norm(grads, config.max_norm)
+    momentum = None if recipe.momentum is None else recipe.momentum(state.step)
+    optimizer = recipe.make(_get_rate(task, state, state.step), momentum)
+    updates, memory = optimizer.update(grads, state.optimizer, state.params, value=loss)
+    params = cast(PyTree, optax.apply_updates(state.params, updates))
+    if taken is not None:
+        # As GradScaler's step, which leaves the optimizer alone if a gradient is not finite.
+        old = state.params, state.optimizer
+        params, memory = jax.tree.map(
+            lambda new, old: jnp.where(taken, new, old), (params, memory), old
+        )
+    state = state._replace(
+        params=params,
+        grads=grads if config.keep_grads else None,
+        optimizer=memory,
+        loss_scale=scale,
+        step=state.step + 1,
+    )
+    return state, norm
+
+
+def _get_rate(task: Task, state: State, step: Array) -> Any:
+    return task.recipe.rate(step) if state.plateau is None else state.plateau.lr
+
+
+def _compute_norm(grads: PyTree) -> Array:
+    squares = [jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(grads)]
+    return jnp.sqrt(sum(squares, jnp.float32(0)))
 
 
 def take_batch(data: Examples, row: Rows) -> Batch:

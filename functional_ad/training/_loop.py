@@ -6,6 +6,9 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from typing import Any
+
+import jax
 
 from functional_ad.training._config import Config, check_batch_size
 from functional_ad.training._data import Dataset, load_data
@@ -32,7 +35,13 @@ class Interval:
         test_loss: Mean loss over the test examples after the interval; None where there are none.
         test_accuracy: Share of the test examples that are classified rightly after the interval, 0
             to 1; None where there are none.
-        seconds: How long the interval took, the first one with its compilation.
+        learning_rate: That of the last update.
+        grad_norm: The norm of the last update's gradients, before they are clipped.
+        loss_scale: The scale of the loss after the interval; None where it is not scaled.
+        intermediates: The norms of the gradients of hidden values, by name; None unless the
+            configuration asks for them.
+        examples: How many examples it had.
+        seconds: How long it took, the first one with its compilation.
 
     Example:
         >>> from functional_ad.training import Config, train
@@ -47,6 +56,11 @@ class Interval:
     loss: float
     test_loss: float | None
     test_accuracy: float | None
+    learning_rate: float
+    grad_norm: float
+    loss_scale: float | None
+    intermediates: dict[str, float] | None
+    examples: int
     seconds: float
 
 
@@ -128,9 +142,9 @@ def run_training(
     """
     check_batch_size(config, len(data.train.inputs))
     layout = make_layout(config.mesh, config.batch_size)
-    task = build_task(config)
     devices = 1 if layout is None else layout.spread
     plan = make_plan(config, len(data.train.inputs), devices=devices)
+    task = build_task(config, plan.updates)
     programs = build_programs(task, data, layout)
     intervals: list[Interval] = []
     state = None
@@ -191,22 +205,35 @@ def run_intervals(
     rows = take_rows(step)
     while step < plan.updates:
         started = time.perf_counter()
-        state, outcome = programs.run_interval(state, programs.place(rows), programs.data)
+        placed, examples = programs.place(rows), rows.count_examples()
+        state, outcome = programs.run_interval(state, placed, programs.data)
         step += len(rows.positions)
         rows = take_rows(step)  # while the devices compute
-        loss, evaluation = float(outcome.loss), programs.evaluate(state.params)
-        accuracy = None if evaluation is None else evaluation.accuracy
+        evaluation = programs.evaluate(state.params)
+        measured = (
+            None if programs.measure is None else programs.measure(state, placed, programs.data)
+        )
+        outcome, evaluation, measured = jax.device_get((outcome, evaluation, measured))
         interval = Interval(
             number=-(-step // every),
             step=step,
             epoch=step / plan.batches,
-            loss=loss,
+            loss=float(outcome.loss),
             test_loss=None if evaluation is None else float(evaluation.loss),
-            test_accuracy=None if accuracy is None else float(accuracy),
+            test_accuracy=_to_float(None if evaluation is None else evaluation.accuracy),
+            learning_rate=float(outcome.learning_rate),
+            grad_norm=float(outcome.grad_norm),
+            loss_scale=_to_float(outcome.loss_scale),
+            intermediates=measured and {name: float(norm) for name, norm in measured.items()},
+            examples=examples,
             seconds=time.perf_counter() - started,
         )
         after_interval(interval)
-        if not (math.isfinite(loss) and bool(outcome.finite)):
-            raise DivergedError(-(-step // plan.batches), loss, config.learning_rate)
+        if not (math.isfinite(interval.loss) and bool(outcome.finite)):
+            raise DivergedError(-(-step // plan.batches), interval.loss, config.learning_rate)
         after_check(state, interval)
     return state
+
+
+def _to_float(number: Any) -> float | None:
+    return None if number is None else float(number)

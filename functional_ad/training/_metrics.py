@@ -117,6 +117,10 @@ class MetricsFile:
             "loss": _finite(interval.loss),
             "test_loss": None if interval.test_loss is None else _finite(interval.test_loss),
             "test_accuracy": interval.test_accuracy,
+            "learning_rate": interval.learning_rate,
+            "grad_norm": _finite(interval.grad_norm),
+            **_list_asked_for(interval),
+            "examples_per_second": round(interval.examples / interval.seconds, 1),
             "seconds": round(interval.seconds, 6),
         }
         with _hold_interrupts():
@@ -212,6 +216,17 @@ def _hold_interrupts() -> Generator[None]:
         signal.signal(signal.SIGINT, previous)
     if held and callable(previous):  # it is not where interrupts are ignored
         previous(held[0], None)
+
+
+def _list_asked_for(interval: Interval) -> dict[str, Any]:
+    """What not every run has."""
+    fields: dict[str, Any] = {}
+    if interval.loss_scale is not None:
+        fields["loss_scale"] = interval.loss_scale
+    if interval.intermediates is not None:
+        norms = interval.intermediates.items()
+        fields["intermediates"] = {name: _finite(norm) for name, norm in norms}
+    return fields
 
 
 def _status_of(kind: type[BaseException]) -> Status:

@@ -22,6 +22,10 @@ class Rows(NamedTuple):
     positions: Int32[np.ndarray, "updates width"]
     real: Bool[np.ndarray, "updates width"] | None
 
+    def count_examples(self) -> int:
+        """How many examples there are, without the padding."""
+        return self.positions.size if self.real is None else int(np.sum(self.real))
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:

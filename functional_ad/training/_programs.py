@@ -12,6 +12,7 @@ from jax.sharding import SingleDeviceSharding
 
 from functional_ad.training._data import Dataset, Examples
 from functional_ad.training._evaluation import Evaluation, build_evaluation, plan_evaluation
+from functional_ad.training._intermediates import Measure, build_measure
 from functional_ad.training._interval import RunInterval, build_interval
 from functional_ad.training._models import Params
 from functional_ad.training._plan import Rows
@@ -28,6 +29,7 @@ class Programs(NamedTuple):
         init: Makes the first state.
         run_interval: Runs an interval.
         evaluate: Evaluates parameters on the examples held out; None where there are none.
+        measure: Measures gradients of hidden values; None unless the configuration asks for it.
         place: Puts the rows of an interval where they are needed.
         data: The examples, on the devices.
     """
@@ -36,6 +38,7 @@ class Programs(NamedTuple):
     init: Callable[[], State]
     run_interval: RunInterval
     evaluate: Callable[[Params], Evaluation | None]
+    measure: Measure | None
     place: Callable[[Rows], Rows]
     data: Examples
 
@@ -57,6 +60,7 @@ def build_programs(task: Task, data: Dataset, layout: Layout | None) -> Programs
             init=jax.jit(init),
             run_interval=build_interval(task),
             evaluate=_build_evaluation(task, data.test, layout, {}),
+            measure=build_measure(task) if task.config.log_intermediates else None,
             place=lambda rows: rows,
             data=jax.tree.map(jnp.asarray, data.train),
         )
@@ -73,6 +77,9 @@ def build_programs(task: Task, data: Dataset, layout: Layout | None) -> Programs
         evaluate=_build_evaluation(
             task, data.test, layout, {"in_shardings": (state.params, layout.rows, whole)}
         ),
+        measure=build_measure(task, in_shardings=(state, layout.rows, whole))
+        if task.config.log_intermediates
+        else None,
         place=layout.place,
         data=layout.place_whole(data.train),
     )

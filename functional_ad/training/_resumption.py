@@ -22,11 +22,12 @@ from functional_ad.training._checkpoints import (
 from functional_ad.training._errors import CheckpointError
 from functional_ad.training._interruption import Interrupted, Stop
 from functional_ad.training._manifest import Manifest
+from functional_ad.training._optimizers import CONSTANT, has_horizon
 from functional_ad.training._processes import share_largest, share_number
 from functional_ad.training._state import State
 
 MAY_CHANGE: Final[dict[str, str]] = {
-    "epochs": "a run may be made longer: no update depends on how many there will be",
+    "epochs": "a run may be made longer, unless its schedule is as long as the run",
     "log_every": "it only cuts the updates into programs; their numbers agree up to rounding",
     "mesh": "it only spreads the updates over devices; their numbers agree up to rounding",
 }
@@ -147,7 +148,7 @@ def check_same_run(checkpoint: Checkpoint, run: Manifest, say: Callable[[str], N
     fields = [then.config, json.loads(json.dumps(now.config))]
     wrong = [
         f"{name}: expected {_show(fields[0], name)}, got {_show(fields[1], name)}"
-        for name in sorted({*fields[0], *fields[1]} - set(MAY_CHANGE))
+        for name in sorted({*fields[0], *fields[1]} - _list_free(fields[0]))
         if fields[0].get(name) != fields[1].get(name)
     ]
     if then.data != now.data:
@@ -166,6 +167,12 @@ def check_same_run(checkpoint: Checkpoint, run: Manifest, say: Callable[[str], N
         changed.append(f"layout {_write(then.layout)}, now {_write(now.layout)}")
     if changed:
         say(f"warning: numbers may differ in rounding from here on: {'; '.join(changed)}")
+
+
+def _list_free(config: Mapping[str, Any]) -> set[str]:
+    """The fields that may change, of a configuration."""
+    ends = has_horizon(config.get("schedule", CONSTANT), config.get("schedule_options", {}))
+    return set(MAY_CHANGE) - ({"epochs"} if ends else set())
 
 
 def _show(fields: Mapping[str, Any], name: str) -> str:

@@ -20,6 +20,7 @@ from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, PyTree
 
+from functional_ad import LossScale
 from functional_ad.training._errors import ConfigError
 from functional_ad.training._gradients import Batch, Gradients, build_gradients, count_real
 from functional_ad.training._models import Params
@@ -175,11 +176,13 @@ def build_sharded_gradients(task: Task, mesh: Mesh) -> Gradients:
         return build_gradients(task)  # what is on each device is all, and there is nothing to sum
     local_gradients = build_gradients(task)
 
-    def gradients(params: Params, batch: Batch, key: Any, step: Any) -> tuple[Array, Params]:
+    def gradients(
+        params: Params, batch: Batch, key: Any, step: Any, loss_scale: LossScale | None
+    ) -> tuple[Array, Params]:
         # Varying over the devices, so that a device's gradients are of its own examples alone.
         local = jax.tree.map(lambda leaf: lax.pcast(leaf, "data", to="varying"), params)
         key = jax.random.fold_in(key, lax.axis_index("data"))
-        loss, grads = local_gradients(local, batch, key, step)
+        loss, grads = local_gradients(local, batch, key, step, loss_scale)
         weight = count_real(batch)
         sums = jax.tree.map(lambda x: x * weight.astype(x.dtype), (loss, grads))
         (loss, grads), total = lax.psum((sums, weight), "data")
@@ -190,7 +193,7 @@ def build_sharded_gradients(task: Task, mesh: Mesh) -> Gradients:
     return jax.shard_map(
         gradients,
         mesh=mesh,
-        in_specs=(whole, spread, whole, whole),
+        in_specs=(whole, spread, whole, whole, whole),
         out_specs=whole,
         axis_names={"data"},
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ class State(NamedTuple):
             None altogether unless the configuration keeps them.
         optimizer: The optimizer's state, of the leaves that are trained.
         loss_scale: The scale of the loss, where it is scaled.
+        plateau: The learning rate and what it takes to lower it, with that schedule.
         key: What dropout draws from, folded with ``step`` for each update. It does not change.
         step: How many updates there have been.
     """
@@ -34,6 +35,7 @@ class State(NamedTuple):
     grads: Params | None
     optimizer: optax.OptState
     loss_scale: LossScale | None
+    plateau: Any
     key: Key[Array, ""]
     step: Int32[Array, ""]
 
@@ -46,11 +48,14 @@ def init_state(task: Task) -> State:
     params_key, key = jax.random.split(jax.random.key(task.config.seed))
     params = task.model.init(params_key)
     trained, _ = partition(params, task.trainable)
+    recipe, scale = task.recipe, task.config.first_loss_scale
+    momentum = None if recipe.momentum is None else recipe.momentum(0)
     return State(
         params=params,
         grads=jax.tree.map(jnp.zeros_like, trained) if task.config.keep_grads else None,
-        optimizer=task.optimizer.init(trained),
-        loss_scale=None,
+        optimizer=recipe.make(recipe.rate(0), momentum).init(trained),
+        loss_scale=None if scale is None else LossScale(scale),
+        plateau=None if recipe.plateau is None else recipe.plateau(),
         key=key,
         step=jnp.zeros((), jnp.int32),
     )

@@ -45,6 +45,7 @@ def make_state(step, scale=1.0):
             jnp.asarray([True, False]),
         ),
         loss_scale=None,
+        plateau=None,
         key=jax.random.key(step),
         step=jnp.int32(step),
     )

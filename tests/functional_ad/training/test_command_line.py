@@ -108,7 +108,10 @@ def test_help_names_every_option_with_its_defaults(command):
             "--model rnn",
             "--model: expected 'linear' or 'mlp' or 'cnn' or 'transformer', got 'rnn'",
         ),
-        ("--optimizer lion", "--optimizer: expected 'sgd' or 'adam' or 'adamw', got 'lion'"),
+        (
+            "--compute-dtype int8",
+            "--compute-dtype: expected 'float32' or 'bfloat16' or 'float16', got 'int8'",
+        ),
         (
             "--model mlp --data tutorial",
             "--data: expected 'digits' with the model 'mlp', got 'tutorial'",

@@ -44,7 +44,10 @@ def test_config_is_frozen():
         Config().epochs = 3
 
 
-MLP = {"model": "mlp", "data": "digits", "hidden": 16, "layers": 1, "dropout": 0.0}
+MLP = {
+    **{"model": "mlp", "data": "digits", "hidden": 16, "layers": 1, "dropout": 0.0},
+    "log_intermediates": False,
+}
 
 
 @pytest.mark.parametrize(
@@ -52,7 +55,12 @@ MLP = {"model": "mlp", "data": "digits", "hidden": 16, "layers": 1, "dropout": 0
     [
         ({"model": "rnn"}, "model", "'linear' or 'mlp' or 'cnn' or 'transformer'", "'rnn'"),
         ({"data": "mnist"}, "data", "'tutorial' or 'digits' or 'text'", "'mnist'"),
-        ({"optimizer": "lion"}, "optimizer", "'sgd' or 'adam' or 'adamw'", "'lion'"),
+        (
+            {"remat": "some"},
+            "remat",
+            "'none' or 'full' or 'dots' or 'dots_with_no_batch_dims'",
+            "'some'",
+        ),
         ({"data": "digits"}, "data", "'tutorial' with the model 'linear'", "'digits'"),
         ({**MLP, "data": "tutorial"}, "data", "'digits' with the model 'mlp'", "'tutorial'"),
         ({"hidden": 8}, "hidden", "nothing with the model 'linear'", "8"),

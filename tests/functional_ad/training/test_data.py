@@ -5,7 +5,7 @@ import pytest
 
 from functional_ad.training import MissingExtraError
 from functional_ad.training._config import TRAINING_EXAMPLES
-from functional_ad.training._data import Dataset, Examples, hash_data, load_data
+from functional_ad.training._data import load_data
 from functional_ad.training._text import cut, load_topics
 
 
@@ -61,18 +61,3 @@ def test_text_is_cut_so_that_each_byte_and_each_end_is_predicted_once():
     assert bytes(after[mask].tolist()) == b"abcdef\0" + b"\0" + b"gh\0"
     assert bytes(tokens[mask].tolist()) == b"\0abcdef" + b"\0" + b"\0gh"
     assert not tokens[~mask].any()
-
-
-def test_the_hash_is_that_of_all_numbers_and_their_kinds():
-    x = np.arange(4, dtype=np.float32)
-    data = Dataset(Examples(x, x), None)
-
-    assert hash_data(data) == hash_data(Dataset(Examples(x.copy(), x), None))
-    others = [
-        Dataset(Examples(x, x + 1), None),
-        Dataset(Examples(x, x.reshape(2, 2)), None),
-        Dataset(Examples(x.view(np.int32), x), None),
-        Dataset(Examples(x, x), Examples(x, x)),
-        Dataset(Examples(x, x, x > 1), None),
-    ]
-    assert len({hash_data(other) for other in [data, *others]}) == 6

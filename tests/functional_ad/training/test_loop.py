@@ -110,7 +110,7 @@ def probe(batch_size, epochs=1):
         correct=None,
     )
     config = Config(learning_rate=1.0, batch_size=batch_size, epochs=epochs, seed=3)
-    task, plan = build_task(config, model), make_plan(config, 20)
+    task, plan = build_task(config, 10, model), make_plan(config, 20)
     run_interval, state = build_interval(task), start(task)
     before = 0.0
     for epoch in range(epochs):
@@ -140,7 +140,7 @@ def test_runs_are_reproducible_and_the_seed_decides_the_order():
 def test_the_seed_decides_the_first_parameters_of_the_mlp():
     pytest.importorskip("flax", reason="needs flax")
     first, again, other = (
-        start(build_task(Config.for_model("mlp", hidden=8, seed=seed))) for seed in (0, 0, 1)
+        start(build_task(Config.for_model("mlp", hidden=8, seed=seed), 10)) for seed in (0, 0, 1)
     )
 
     weights = [state.params["head"]["kernel"] for state in (first, again, other)]
@@ -178,7 +178,7 @@ def test_digits_with_microbatches_that_do_not_divide_the_batch_agree_with_the_wh
 
 def build(optimizer="adamw", **fields):
     config = Config(batch_size=6, optimizer=optimizer, **fields)
-    task, plan = build_task(config), make_plan(config, 20)
+    task, plan = build_task(config, 10), make_plan(config, 20)
     (x, y, _), _ = load_data("tutorial")
     return build_interval(task), start(task), plan.take(0, plan.batches), put(x, y)
 
@@ -273,7 +273,7 @@ def test_a_parameter_that_is_not_finite_is_seen_though_the_loss_is():
         correct=None,
     )
     config = Config(batch_size=3)
-    task = build_task(config, model)
+    task = build_task(config, 10, model)
     rows = make_plan(config, 3).take(0, 1)
 
     _, outcome = build_interval(task)(start(task), rows, put(np.ones(3), np.ones(3)))

@@ -64,8 +64,10 @@ def make_params(model, dtype=np.float32):
 
 def compute(config, batch):
     """Loss and gradients."""
-    task = build_task(config)
-    return jax.jit(build_gradients(task))(make_params(task.model), batch, jax.random.key(1), 0)
+    task = build_task(config, 10)
+    return jax.jit(build_gradients(task))(
+        make_params(task.model), batch, jax.random.key(1), 0, None
+    )
 
 
 @functools.cache
@@ -217,9 +219,9 @@ def test_what_is_computed_again_gives_the_same_gradients(network):
 
 
 def count_products(config):
-    task = build_task(config)
+    task = build_task(config, 10)
     params = jax.eval_shape(task.model.init, jax.random.key(0))
-    arguments = (params, make_batch(config), jax.random.key(0), 0)
+    arguments = (params, make_batch(config), jax.random.key(0), 0, None)
     return str(jax.make_jaxpr(build_gradients(task))(*arguments)).count("= dot_general[")
 
 
@@ -235,7 +237,7 @@ def test_full_rematerialisation_computes_products_again_and_dots_keeps_them():
 
 def test_dropout_is_drawn_anew_in_each_update_and_not_when_evaluating(network):
     config = make_config(network, dropout=0.5)
-    task = build_task(config)
+    task = build_task(config, 10)
     params, batch = make_params(task.model), make_batch(config)
 
     @jax.jit

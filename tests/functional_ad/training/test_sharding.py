@@ -75,7 +75,7 @@ class Ran(NamedTuple):
 
 def run(mesh, microbatches):
     config = Config.for_model("mlp", batch_size=BATCH, microbatches=microbatches, epochs=1)
-    task = build_task(config, MODEL)
+    task = build_task(config, 10, MODEL)
     layout = make_layout(mesh, BATCH)
     plan = make_plan(config, EXAMPLES, devices=1 if layout is None else layout.spread)
     programs = build_programs(task, DATA, layout)
@@ -195,7 +195,7 @@ def test_a_mesh_that_does_not_fit_is_named(mesh, expected, got):
 
 def test_a_matrix_that_cannot_be_divided_is_named():
     layout = make_layout("data=1,model=3", 16)
-    task = build_task(Config.for_model("mlp", batch_size=16), MODEL)
+    task = build_task(Config.for_model("mlp", batch_size=16), 10, MODEL)
 
     with pytest.raises(ConfigError) as caught:
         build_programs(task, DATA, layout)
