@@ -19,11 +19,11 @@ class DiscoveryError(ValueError):
 
 
 def load_shipped_cases() -> list[Case]:
-    """Every case that this project ships: the tutorial's in its order, then the map's."""
-    from comparisons.cases import surface, tutorial
+    """Every case that this project ships: the tutorial's in its order, the map's, training runs."""
+    from comparisons.cases import surface, training, tutorial
 
     chapters = [case for chapter in tutorial.CHAPTERS for case in collect_cases(chapter)]
-    return [*chapters, *surface.CASES]
+    return [*chapters, *surface.CASES, *training.CASES]
 
 
 def find_cases(targets: Sequence[str]) -> list[Case]:
