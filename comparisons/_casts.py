@@ -1,16 +1,19 @@
-"""Places where a function computes at less than the precision that it is run at."""
+"""Where a function computes at less than the precision that it is run at, and what that reaches."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Jaxpr, JaxprEqn
+from jax.extend.core import Literal as Constant
 
 from comparisons._exact import EXACT
 from functional_ad._program import Step, trace, walk
+from functional_ad._regions import Body, list_bodies
 
 # Bits of the mantissa, so that bfloat16 counts as less than float16.
 PRECISION = {
@@ -49,7 +52,12 @@ class Cast:
 
 def find_lowest(casts: Iterable[Cast]) -> str | None:
     """The least precise dtype that is computed at; None if there is no cast."""
-    return min((cast.taken for cast in casts), key=PRECISION.__getitem__, default=None)
+    return choose_lowest(cast.taken for cast in casts)
+
+
+def choose_lowest(names: Iterable[str | None]) -> str | None:
+    """The least precise of some dtypes, of which None is float64."""
+    return min((name for name in names if name), key=PRECISION.__getitem__, default=None)
 
 
 def find_casts(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Cast, ...] | None:
@@ -87,6 +95,80 @@ def find_casts(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Cast, ...
     if not casts:  # what is low from the start, as positions that are made in float32
         casts = [_describe(step, name) for step in steps if (name := _find_low(step))]
     return tuple(dict.fromkeys(casts))
+
+
+def find_reached(fn: Callable[..., Any], args: tuple[Any, ...]) -> list[str | None] | None:
+    """The lowest precision that each result of a JAX function, run at float64, has gone through.
+
+    What is decided at a lower precision, an integer or a mask, passes it on no further: that it
+    would have been decided otherwise is no rounding.
+
+    Args:
+        fn: Takes ``args`` and returns a pytree of arrays.
+        args: Pytrees whose floating arrays are float64.
+
+    Returns:
+        For each result, in order, the dtype, or None if it is float64 all along; None altogether if
+        the function cannot be traced.
+
+    Example:
+        >>> import numpy as np
+        >>> find_reached(lambda x: (x.astype("float32") + 1.0, jnp.sin(x)), (np.ones(3),))
+        ['float32', None]
+    """
+    with jax.enable_x64(True):
+        program = trace(fn, args)
+    if program is None:
+        return None
+    return _follow(program.jaxpr.jaxpr, [None for _ in program.jaxpr.jaxpr.invars])
+
+
+def _follow(jaxpr: Jaxpr, given: Sequence[str | None]) -> list[str | None]:
+    """What the outputs of a jaxpr have gone through if its inputs have gone through ``given``."""
+    reached: dict[Any, str | None] = dict.fromkeys(jaxpr.constvars)
+    reached |= zip(jaxpr.invars, given, strict=True)
+
+    def read(atom: Any) -> str | None:
+        return None if isinstance(atom, Constant) else reached[atom]
+
+    for equation in jaxpr.eqns:
+        outputs = _pass_on(equation, [read(atom) for atom in equation.invars])
+        for variable, name in zip(equation.outvars, outputs, strict=True):
+            dtype = getattr(variable.aval, "dtype", None)
+            is_inexact = dtype is not None and jnp.issubdtype(dtype, jnp.inexact)
+            reached[variable] = name if is_inexact else None
+    return [read(atom) for atom in jaxpr.outvars]
+
+
+def _pass_on(equation: JaxprEqn, given: list[str | None]) -> list[str | None]:
+    """What the outputs of one equation have gone through."""
+    bodies = list_bodies(equation)
+    outputs: list[str | None] = [None for _ in equation.outvars]
+    if not bodies:
+        step = Step(equation, ())
+        own = _find_lowered(step) or _find_low(step)
+        return [choose_lowest([own, *given]) for _ in outputs]
+    for body in bodies:
+        inner = _pass_through(body, given)
+        for output, place in enumerate(body.outputs):
+            names = [outputs[place], inner[output]]
+            if body.may_be_skipped:
+                names.append(given[body.inputs[body.feedback[output]]])
+            outputs[place] = choose_lowest(names)
+    return outputs
+
+
+def _pass_through(body: Body, given: list[str | None]) -> list[str | None]:
+    """What the outputs of a body have gone through, after as many iterations as change anything."""
+    inputs = [given[place] for place in body.inputs]
+    while True:
+        outputs = _follow(body.jaxpr, inputs)
+        fed = list(inputs)
+        for output, place in body.feedback.items():
+            fed[place] = choose_lowest([fed[place], outputs[output]])
+        if fed == inputs:
+            return outputs
+        inputs = fed
 
 
 def _describe(step: Step, taken: str) -> Cast:

@@ -57,9 +57,10 @@ def inquire(trial: Trial) -> Findings:
 def look_inside(trial: Trial) -> tuple[Trial, list[LeafResult], tuple[str, ...]]:
     """The referee's verdicts, with what happens inside the programs where it may matter."""
     leaves = trial.judge()
-    if not any(leaf.verdict in _OPEN for leaf in leaves):
+    left = [(leaf.quantity, leaf.path) for leaf in leaves if leaf.verdict in _OPEN]
+    if not left:
         return trial, leaves, ()
-    trial, casts = open_up(trial, {leaf.quantity for leaf in leaves if leaf.verdict in _OPEN})
+    trial, casts = open_up(trial, left)
     return trial, trial.judge(), casts
 
 

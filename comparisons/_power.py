@@ -56,11 +56,8 @@ def _measure_leaf(evidence: Evidence, path: str) -> float | None:
         return _measure_exact(evidence.jax64[path])
 
     def notices(factor: float) -> bool:
-        ours = {
-            name: _scale(value, factor)
-            for name, value in vars(evidence).items()
-            if name.startswith("jax") and isinstance(value, dict)
-        }
+        runs = ("jax", "jax64", "jax_again")
+        ours = {name: _scale(getattr(evidence, name), factor) for name in runs}
         [leaf] = judge(dataclasses.replace(evidence, **ours))
         return _RANK[leaf.verdict.outcome] > _RANK[plain.verdict.outcome]
 

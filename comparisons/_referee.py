@@ -32,10 +32,10 @@ come to at float64; at a kink, where a last bit makes a jump, it shrinks alike a
     IDENTICAL      J and T are equal bit for bit
     AGREES         otherwise
 
-A side that computes at less than float64 in its float64 run is no referee. Where the casts are is
-found by scanning (``Evidence.jax_casts``, ``torch_casts``): if it is JAX alone, nothing changes but
-that the float64 gap may be as large as `eJ` may; if it is PyTorch alone, J64 takes T64's place; if
-it is both, there is no referee, and eps is that of the coarser dtype that both go through.
+A side that computes at less than float64 in its float64 run is no referee. Which leaves that
+reaches is found by scanning (``Evidence.jax_casts``, ``torch_casts``): if it is JAX's alone,
+nothing changes but that the float64 gap may be as large as `eJ` may; if it is PyTorch's alone, J64
+takes T64's place; if both sides', there is no referee, and eps is that of the coarser dtype.
 
 ``_inquiry.py`` decides the rest: whether a MISMATCH is a convention, and which side is right.
 """
@@ -43,6 +43,7 @@ it is both, there is no referee, and eps is that of the coarser dtype that both 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -86,7 +87,8 @@ class Evidence:
         jax_again: JAX's leaves at the working dtype from a second run, or nothing.
         torch_again: PyTorch's.
         inner: What rounding inside the JAX program does at float64, by path, where measured.
-        jax_casts: The coarsest dtype that JAX's float64 run goes through, if it is not float64.
+        jax_casts: The coarsest dtype that a leaf of JAX's float64 run has gone through, by path,
+            where it is not float64.
         torch_casts: PyTorch's.
         jax_probes: JAX's runs that are off by a last bit, where they were made.
         dtype: The working dtype; None if it is that of the leaves.
@@ -101,8 +103,8 @@ class Evidence:
     jax_again: Leaves = dataclasses.field(default_factory=dict[str, Array])
     torch_again: Leaves = dataclasses.field(default_factory=dict[str, Array])
     inner: Leaves = dataclasses.field(default_factory=dict[str, Array])
-    jax_casts: str | None = None
-    torch_casts: str | None = None
+    jax_casts: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    torch_casts: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
     jax_probes: tuple[Probe, ...] = ()
     dtype: str | None = None
 
@@ -150,7 +152,7 @@ class Rounding:
         ours, theirs = evidence.jax[path], evidence.torch[path]
         ours64, theirs64 = evidence.jax64[path], evidence.torch64[path]
         self.dtype, self.wide = theirs.dtype, ours64.dtype
-        casts = (evidence.jax_casts, evidence.torch_casts)
+        casts = (evidence.jax_casts.get(path), evidence.torch_casts.get(path))
         # A loss may be float32 in a run at bfloat16: it rounds as the run does.
         working_eps = max(float(jnp.finfo(self.dtype).eps), _find_eps(evidence.dtype))
         wide_eps = float(jnp.finfo(self.wide).eps)

@@ -7,7 +7,7 @@ import copy
 import functools
 import warnings
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +32,7 @@ DTYPES = {
 }
 
 Tensors = dict[str, torch.Tensor]
+T = TypeVar("T")
 
 
 def run(
@@ -42,23 +43,34 @@ def run(
     seeds: Seeds,
 ) -> Outputs:
     """The quantities of a PyTorch function, which is called anew for each derivative."""
-    outputs: Outputs = {}
-    reverse = "hvp" if "hvp" in orders else "vjp" if "vjp" in orders else None
     if "jvp" in orders:
         _load_forward_mode()
     with session(DTYPES[dtype]):
-        arguments, primals = from_numpy(inputs, requires_grad=reverse is not None)
-        output = _call(fn, arguments)
-        if reverse is not None:
-            grads = _pull_back(primals, output, seeds, create_graph=reverse == "hvp")
-            if "vjp" in orders:
-                outputs["vjp"] = _to_arrays(grads, dtype)
-            if "hvp" in orders:
-                outputs["hvp"] = _to_arrays(_differentiate_again(primals, grads, seeds), dtype)
-        outputs["value"] = _to_arrays(_trees.flatten(output), dtype)
-        if "jvp" in orders:
-            outputs["jvp"] = _to_arrays(_push_forward(fn, inputs, seeds), dtype)
-        return outputs
+        return derive(fn, inputs, orders, seeds, lambda leaves: _to_arrays(leaves, dtype))
+
+
+def derive(
+    fn: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    orders: tuple[Order, ...],
+    seeds: Seeds,
+    read: Callable[[dict[str, Any]], T],
+) -> dict[Order, T]:
+    """The quantities ``orders``, and the value; each is what ``read`` makes of the tensors."""
+    outputs: dict[Order, T] = {}
+    reverse = "hvp" if "hvp" in orders else "vjp" if "vjp" in orders else None
+    arguments, primals = from_numpy(inputs, requires_grad=reverse is not None)
+    output = _call(fn, arguments)
+    if reverse is not None:
+        grads = _pull_back(primals, output, seeds, create_graph=reverse == "hvp")
+        if "vjp" in orders:
+            outputs["vjp"] = read(grads)
+        if "hvp" in orders:
+            outputs["hvp"] = read(_differentiate_again(primals, grads, seeds))
+    outputs["value"] = read(_trees.flatten(output))
+    if "jvp" in orders:
+        outputs["jvp"] = read(_push_forward(fn, inputs, seeds))
+    return outputs
 
 
 def describe() -> dict[str, Any]:

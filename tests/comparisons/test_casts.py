@@ -210,3 +210,109 @@ def test_the_watch_ends_with_the_run():
     with pytest.raises(RuntimeError, match="stop"):
         torch_casts.find_casts(fail, (torch.tensor(X),))
     assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+
+
+# Which results a cast reaches.
+
+
+def low(x):
+    return x.astype(jnp.float32).astype(x.dtype)
+
+
+@jax.custom_jvp
+def own_rule(x):
+    return low(x)
+
+
+own_rule.defjvp(lambda primals, tangents: (own_rule(*primals), tangents[0]))
+
+
+def in_three_steps(x):
+    """What is cast in one iteration comes to `b` in the next and to `a` in the one after."""
+    (a, b, c), stacked = jax.lax.scan(
+        lambda c, _: ((c[1], c[2], low(x)), c[0]), (x, x, x), None, length=5
+    )
+    return a, b, c, stacked, x + 1
+
+
+REACHED = {
+    "beside": (lambda x: (low(x), x * 2), ["float32", None]),
+    "further on": (lambda x: (jnp.sin(low(x)) @ x.mT, x @ x.mT), ["float32", None]),
+    "the lower of two": (lambda x: low(x) + x.astype(jnp.bfloat16), ["bfloat16"]),
+    "a mask": (lambda x: jnp.where(low(x) > 0, x, 0.0), [None]),
+    "positions": (lambda x: (x * jnp.sin(jnp.arange(16, dtype=jnp.float32)), x), ["float32", None]),
+    "a carry": (in_three_steps, ["float32"] * 4 + [None]),
+    "a branch": (
+        lambda x: jax.lax.cond(x[0, 0, 0, 0] > 0, lambda: (low(x), x), lambda: (x, x)),
+        ["float32", None],
+    ),
+    "a loop that may not run": (
+        lambda x: jax.lax.while_loop(
+            lambda c: c[0][0, 0, 0, 0] > 0, lambda c: (c[1], x), (x, low(x))
+        ),
+        ["float32", "float32"],
+    ),
+    "compiled": (lambda x: jax.jit(lambda a, b: (b, a))(low(x), x), [None, "float32"]),
+    "a rule": (lambda x: (own_rule(x), x), ["float32", None]),
+    "a gradient": (
+        lambda x: jax.grad(lambda x, y: jnp.sum(low(x) * 2 + y * 3), (0, 1))(x, x),
+        ["float32", None],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REACHED)
+def test_what_a_jax_cast_reaches(name):
+    fn, expected = REACHED[name]
+    assert _casts.find_reached(fn, (X,)) == expected
+
+
+def test_of_what_cannot_be_traced_nothing_is_known():
+    assert _casts.find_reached(lambda x: x if x.sum() > 0 else -x, (X,)) is None
+
+
+def torch_in_place(x):
+    y, z = torch.zeros_like(x), torch.zeros_like(x)
+    y[0] = x[0].float()
+    z[0] = x[0]
+    return {"y": y, "z": z}
+
+
+def torch_gradients(x):
+    a, b = (x.detach().requires_grad_() for _ in range(2))
+    loss = (a.float() * 2).sum().double() + (b * 3).sum()
+    return dict(zip("ab", torch.autograd.grad(loss, (a, b)), strict=True))
+
+
+TORCH_REACHED = {
+    "beside": (lambda x: {"a": x.float().double(), "b": x * 2}, {"a": "float32"}),
+    "a view": (lambda x: {"a": x.bfloat16().double().mT[0], "b": x.mT}, {"a": "bfloat16"}),
+    "a mask": (lambda x: {"a": torch.where(x.float() > 0, x, 0.0)}, {}),
+    "in place": (torch_in_place, {"y": "float32"}),
+    "a gradient": (torch_gradients, {"a": "float32"}),
+    "a number": (lambda x: {"a": x * x.float().sum().item()}, {"a": "float32"}),
+    "through NumPy": (
+        lambda x: {"a": torch.from_numpy(x.float().double().numpy()) + 1, "b": x + 1},
+        {"a": "float32"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TORCH_REACHED)
+def test_what_a_torch_cast_reaches(name):
+    fn, expected = TORCH_REACHED[name]
+    x = torch.tensor(X)
+    assert torch_casts.find_reached(lambda read: read(fn(x + 0))) == expected
+
+
+def test_numbers_that_are_given_after_a_cast_are_none_of_it():
+    """As cotangents are; of other new tensors it is not known what they were made of."""
+
+    def make(array):
+        return torch.tensor(array)
+
+    def run(read):
+        torch.tensor(X).float()
+        return read({"given": make(X) * 2, "other": torch.tensor(X) * 2})
+
+    assert torch_casts.find_reached(run, given_by=make) == {"other": "float32"}

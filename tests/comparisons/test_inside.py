@@ -67,6 +67,29 @@ def test_a_cast_to_bfloat16_is_no_float32():
     assert {v.outcome for v in verdicts(at_bfloat16)} == {"pass"}
 
 
+@pytest.mark.parametrize("order", ["value", "jvp"])
+@pytest.mark.parametrize("jax_narrow", [True, False], ids=["both cast", "PyTorch casts"])
+def test_a_cast_excuses_no_other_result(order, jax_narrow):
+    """A bfloat16 head beside one that is a thousandth off, which bfloat16 would not show."""
+
+    def narrow(x):
+        return (x.astype(jnp.bfloat16) * jnp.bfloat16(1.7)).astype(x.dtype)
+
+    def ours(x):
+        return {"head": narrow(x) if jax_narrow else 1.7 * x, "other": 1.001 * jnp.sin(x)}
+
+    def theirs(x):
+        head = x.bfloat16() * torch.tensor(1.7, dtype=torch.bfloat16)
+        return {"head": head.to(x.dtype), "other": torch.sin(x)}
+
+    (result,) = compare(ours, theirs, (X,), (order,)).cases
+    found = {leaf.path: leaf for leaf in result.leaves}
+    assert found["other"].verdict is Verdict.MISMATCH
+    assert "bfloat16" not in found["other"].reason
+    assert "bfloat16" in found["head"].reason
+    assert found["head"].outcome == ("pass" if jax_narrow else "fail")
+
+
 def test_jaxs_attention_does_its_softmax_in_float32():
     def theirs(q):
         heads = q.transpose(1, 2)
