@@ -11,6 +11,7 @@ from typing import Any, Final
 from functional_ad.training._errors import ConfigError
 from functional_ad.training._optimizers import (
     CONSTANT,
+    MUON,
     OPTIMIZERS,
     OWN_FIELDS,
     SCHEDULES,
@@ -155,7 +156,8 @@ class Config:
     )
     optimizer: str = option(
         Choice(OPTIMIZERS),
-        "The optimizer, torch.optim's, with its own defaults.",
+        "The optimizer, torch.optim's, with its own defaults. muon takes the matrices inside of a "
+        "network, and leaves embeddings, the last layer and all that is no matrix to adamw.",
         "sgd",
         **dict.fromkeys(NETWORKS, "adamw"),
     )
@@ -267,6 +269,9 @@ class Config:
             raise ConfigError("width", expected=expected, got=repr(self.width))
         if self.model == "linear":
             _check_together("compute_dtype", self.compute_dtype, "float32", self.model)
+            if self.optimizer == MUON:
+                expected = "another one with the model 'linear', which has no matrix"
+                raise ConfigError("optimizer", expected=expected, got=repr(MUON))
         # Here, since it checks all options. Only their values depend on the number of updates.
         self.build_recipe(self.warmup + _MANY)
 

@@ -10,22 +10,21 @@ import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, Final, NamedTuple
 
+import jax
 import optax
+from jaxtyping import PyTree
 
 from functional_ad import ArgumentError
 from functional_ad.torch_semantics import lr_scheduler, optim
 from functional_ad.training._errors import ConfigError
 
-OPTIMIZERS: Final = tuple(
-    name
-    for name in (
-        *("sgd", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "adagrad", "adadelta"),
-        *("rprop", "asgd", "adafactor", "muon"),
-    )
-    if hasattr(optim, name)
+OPTIMIZERS: Final = (
+    *("sgd", "adam", "adamw", "adamax", "nadam", "radam", "rmsprop", "adagrad", "adadelta"),
+    *("rprop", "asgd", "adafactor", "muon"),
 )
 """All of torch.optim's that take a gradient, and not a function of the parameters."""
 
+MUON: Final = "muon"
 CONSTANT: Final = "constant"
 PLATEAU: Final = "reduce_lr_on_plateau"
 SCHEDULES: Final = (
@@ -105,7 +104,8 @@ def build_recipe(
         elif cycled == "betas":
             default = inspect.signature(function).parameters["betas"].default
             chosen["betas"] = (momentum, options.get("betas", default)[1])
-        return optax.with_extra_args_support(function(lr=rate, **chosen))
+        made = function(lr=rate, **chosen)
+        return optax.with_extra_args_support(_join_adamw(made, rate) if optimizer == MUON else made)
 
     plateau = None
     if schedule == PLATEAU:
@@ -150,6 +150,20 @@ def _build_schedule(
         return course
     rise = lr_scheduler.linear_lr(rate, start_factor=1 / warmup, total_iters=warmup)
     return rise if name == CONSTANT else lr_scheduler.sequential_lr([rise, course], [warmup])
+
+
+def _join_adamw(muon: optax.GradientTransformation, rate: Any) -> optax.GradientTransformation:
+    """Muon for the matrices inside of a network, and AdamW for all other leaves."""
+
+    def label(params: PyTree) -> PyTree:
+        def choose(path: Any, leaf: Any) -> str:
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            inside = not name.endswith("/embedding") and not name.startswith("head/")
+            return MUON if leaf.ndim == 2 and inside else "adamw"
+
+        return jax.tree_util.tree_map_with_path(choose, params)
+
+    return optax.partition({MUON: muon, "adamw": optim.adamw(lr=rate)}, label)
 
 
 def _find_cycled(optimizer: str, function: Callable[..., Any]) -> str:

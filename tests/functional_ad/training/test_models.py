@@ -275,3 +275,58 @@ def test_a_network_without_flax_says_what_to_install(monkeypatch):
 
     with pytest.raises(MissingExtraError, match=r"^flax is not installed: pip install"):
         build_model(Config.for_model("mlp"))
+
+
+def run_updates(config, count=16):
+    """The parameters before and after an epoch."""
+    data = take(config, count)
+    task = build_task(config, 10)
+    before = jax.jit(task.model.init)(jax.random.split(jax.random.key(config.seed))[0])
+    return before, run_training(config, data).params
+
+
+def test_frozen_leaves_stay_as_they_are_to_the_last_bit():
+    config = make_config("mlp", epochs=2, freeze=["layers/0", "*/bias"], weight_decay=0.5)
+
+    before, after = run_updates(config)
+
+    same = jax.tree.map(lambda a, b: a.tobytes() == b.tobytes(), before, after)
+    paths = dict(zip(list_paths(after), jax.tree.leaves(same), strict=True))
+    assert paths == {path: path.startswith("layers/0") or "bias" in path for path in paths}
+
+
+def count_flops(**fields):
+    config = make_config("mlp", hidden=64, layers=3, **fields)
+    task = build_task(config, 10)
+    params = jax.eval_shape(task.model.init, jax.random.key(0))
+    arguments = params, make_batch(config), jax.random.key(0), 0, None
+    return jax.jit(build_gradients(task)).lower(*arguments).compile().cost_analysis()["flops"]
+
+
+def test_no_backward_pass_is_built_for_frozen_layers():
+    pixels, hidden, examples = 64, 64, 8
+    whole, frozen = count_flops(), count_flops(freeze=["layers/0", "layers/1"])
+
+    # No gradients of two kernels, and none of what goes into them: the second's and third's input.
+    saved = 2 * examples * (pixels * hidden + hidden * hidden) + 2 * 2 * examples * hidden * hidden
+    assert saved <= whole - frozen < 1.1 * saved
+
+
+def test_norms_of_the_gradients_of_hidden_values_are_told_of_one_microbatch():
+    config = make_config("mlp", epochs=1, microbatches=2, log_intermediates=True)
+    data = take(config, 8)
+
+    result = run_training(config, data)
+
+    model = build_model(config)
+    x, y = data.train.inputs[::2], data.train.targets[::2]
+    kernel, bias = (result.params["head"][name] for name in ("kernel", "bias"))
+    hidden = jax.nn.relu(
+        x @ result.params["layers"][0]["kernel"] + result.params["layers"][0]["bias"]
+    )
+    second = result.params["layers"][1]
+    hidden = jax.nn.relu(hidden @ second["kernel"] + second["bias"])
+    grad = jax.grad(lambda h: jnp.mean(model.losses(h @ kernel + bias, y)))(hidden)
+    norms = result.intervals[0].intermediates
+    assert list(norms) == ["layers/0", "layers/1"]
+    np.testing.assert_allclose(norms["layers/1"], jnp.linalg.norm(grad), rtol=1e-5)

@@ -55,11 +55,36 @@ def compare(config, wanted):
         np.testing.assert_allclose(result.params[name], wanted[-1][name], rtol=RTOL)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name != "muon"])
 def test_every_optimizer_trains_with_its_own_defaults(name):
     config = Config(epochs=2, optimizer=name, learning_rate=0.02)
 
     compare(config, follow(getattr(optim, name), lambda count: 0.02, updates=2))
+
+
+def test_muon_takes_the_matrices_inside_and_adamw_the_rest():
+    params = {
+        "token_embedding": {"embedding": jnp.ones((3, 2))},
+        "layers": {0: {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}, 1: {"kernel": None}},
+        "head": {"kernel": jnp.ones((2, 3))},
+    }
+    grads = jax.tree.map(
+        lambda leaf: jnp.arange(leaf.size, dtype="float32").reshape(leaf.shape), params
+    )
+    both, muon, adamw = (
+        jax.jit(lambda tx=optimizer: tx.update(grads, tx.init(params), params)[0])()
+        for optimizer in (
+            Config.for_model("mlp", optimizer="muon").build_recipe(10).make(0.1, None),
+            optax.masked(
+                optim.muon(lr=0.1), lambda tree: jax.tree.map(lambda x: x.ndim == 2, tree)
+            ),
+            optim.adamw(lr=0.1),
+        )
+    )
+
+    wanted = adamw | {"layers": {**adamw["layers"], 0: {**adamw["layers"][0]}}}
+    wanted["layers"][0]["kernel"] = muon["layers"][0]["kernel"]
+    jax.tree.map(np.testing.assert_array_equal, both, wanted)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +206,12 @@ def test_a_plateau_lowers_the_rate_by_the_loss_of_each_interval():
         ),
         ({"betas": [0.9]}, "betas", "2 numbers", "[0.9]"),
         (
+            {"optimizer": "muon"},
+            "optimizer",
+            "another one with the model 'linear', which has no matrix",
+            "'muon'",
+        ),
+        (
             {"schedule_options": {"gamma": 0.5}},
             "schedule_options",
             "nothing with the schedule 'constant'",
@@ -204,17 +235,11 @@ def test_a_plateau_lowers_the_rate_by_the_loss_of_each_interval():
             "0 with the schedule 'one_cycle_lr'",
             "3",
         ),
-        *(
-            [
-                (
-                    {"optimizer": "rprop", "schedule": "one_cycle_lr"},
-                    "schedule_options",
-                    "cycle_momentum=false with the optimizer 'rprop', which has no momentum",
-                    "cycle_momentum=true, its default",
-                )
-            ]
-            if "rprop" in OPTIMIZERS
-            else []
+        (
+            {"optimizer": "rprop", "schedule": "one_cycle_lr"},
+            "schedule_options",
+            "cycle_momentum=false with the optimizer 'rprop', which has no momentum",
+            "cycle_momentum=true, its default",
         ),
     ],
 )
