@@ -18,12 +18,12 @@ from functional_ad._leaves import combine, partition, select_for
 from functional_ad.torch_semantics._arguments import check_choice, check_number
 from functional_ad.torch_semantics.optim._composition import check_real, evaluate
 from functional_ad.torch_semantics.optim._curvature import (
-    Curvature,
     begin_curvature,
     find_direction,
     remember_step,
 )
 from functional_ad.torch_semantics.optim._hyperparameters import check_count, check_scheduled
+from functional_ad.torch_semantics.optim._lbfgs_state import LBFGSState
 from functional_ad.torch_semantics.optim._wolfe import Point, search_wolfe
 
 _NAME = "torch_semantics.optim.lbfgs"
@@ -49,44 +49,20 @@ class ClosureOptimizer(NamedTuple):
     step: Callable[[Callable[[PyTree], Any], PyTree, Any], tuple[PyTree, Any, jax.Array]]
 
 
-class LBFGSState(NamedTuple):
-    """The state of ``lbfgs``, with PyTorch's names.
-
-    Attributes:
-        count: How many times ``step`` was called, an int32 scalar.
-        func_evals: How many times the loss was evaluated in all.
-        n_iter: How many iterations there were in all.
-        d: The last direction, a tree like the trained leaves.
-        t: The last step length.
-        prev_flat_grad: The gradient before it, a tree; in PyTorch one flat vector.
-        prev_loss: The loss before it.
-        curvature: The pairs that directions are made of.
-    """
-
-    count: Any
-    func_evals: Any
-    n_iter: Any
-    d: PyTree
-    t: Any
-    prev_flat_grad: PyTree
-    prev_loss: Any
-    curvature: Curvature
-
-
-class _Moved(NamedTuple):
-    """Where an iteration leads."""
+class _Place(NamedTuple):
+    """Where an iteration leads, and what is known there."""
 
     params: PyTree
     loss: jax.Array
     grad: PyTree
     t: jax.Array
-    evals: jax.Array
+    evals: jax.Array  # how many evaluations it took to come there
 
 
 class _Iteration(NamedTuple):
     """What one iteration hands to the next."""
 
-    at: _Moved
+    place: _Place
     state: LBFGSState
     number: jax.Array
     evals: jax.Array
@@ -206,86 +182,79 @@ def lbfgs(
         dtype = state.t.dtype
         rate = jnp.asarray(evaluate(lr, state.count), dtype)
 
-        def look(diff: PyTree) -> tuple[jax.Array, PyTree]:
-            loss, grad = differentiate(_NAME, fun, diff, rest, has_aux=False)
-            return loss, optax.tree.cast(grad, dtype)
+        def look(params: PyTree, t: jax.Array, evals: Any) -> tuple[_Place, jax.Array]:
+            loss, grad = differentiate(_NAME, fun, params, rest, has_aux=False)
+            grad = optax.tree.cast(grad, dtype)
+            return _Place(params, loss.astype(dtype), grad, t, jnp.int32(evals)), loss
 
-        def move(diff: PyTree, t: jax.Array, d: PyTree) -> PyTree:
-            return jax.tree.map(lambda x, y: (x.astype(dtype) + t * y).astype(x.dtype), diff, d)
+        def go(place: _Place, d: PyTree, slope: Any, number: Any, evals: Any) -> _Place:
+            """Moves by the step length, and evaluates if there is an iteration to come."""
+            del slope, evals
+            there = _move(place.params, place.t, d)
+            stays = place._replace(params=there, evals=jnp.int32(0))
+            return jax.lax.cond(
+                number < max_iter, lambda: look(there, place.t, 1)[0], lambda: stays
+            )
 
-        def search(last: _Iteration, d: PyTree, t: jax.Array, slope: jax.Array) -> _Moved:
+        def search(place: _Place, d: PyTree, slope: Any, number: Any, evals: Any) -> _Place:
+            """Looks for a step length, and moves by it."""
+            del number
+
             def look_along(t: jax.Array) -> Point:
-                loss, grad = look(move(last.at.params, t, d))
-                return Point(t, loss.astype(dtype), grad, _dot(grad, d))
+                there, _ = look(_move(place.params, t, d), t, 1)
+                return Point(t, there.loss, there.grad, optax.tree.vdot(there.grad, d))
 
-            start = Point(jnp.zeros_like(t), last.at.loss, last.at.grad, slope)
+            start = Point(jnp.zeros_like(place.t), place.loss, place.grad, slope)
             length = optax.tree.norm(d, jnp.inf)
-            left = most_evals - last.evals
-            point, evals = search_wolfe(look_along, start, t, length, left)
-            moved = move(last.at.params, point.t, d)
-            return _Moved(moved, point.loss, point.grad, point.t, evals)
-
-        def go(last: _Iteration, d: PyTree, t: jax.Array, slope: jax.Array) -> _Moved:
-            del slope
-            moved = move(last.at.params, t, d)
-
-            def look_again() -> _Moved:
-                loss, grad = look(moved)
-                return _Moved(moved, loss.astype(dtype), grad, t, jnp.ones((), jnp.int32))
-
-            # After the last iteration nobody would use the loss.
-            stays = last.at._replace(params=moved, t=t, evals=jnp.zeros((), jnp.int32))
-            return jax.lax.cond(last.number + 1 < max_iter, look_again, lambda: stays)
+            found, tries = search_wolfe(look_along, start, place.t, length, most_evals - evals)
+            there = _move(place.params, found.t, d)
+            return _Place(there, found.loss, found.grad, found.t, tries)
 
         def iterate(last: _Iteration) -> _Iteration:
-            loss, grad, state = last.at.loss, last.at.grad, last.state
-            change = optax.tree.sub(grad, state.prev_flat_grad)
+            place, state, number = last.place, last.state, last.number + 1
+            change = optax.tree.sub(place.grad, state.prev_flat_grad)
             curvature = remember_step(state.curvature, change, optax.tree.scale(state.t, state.d))
-            d = find_direction(curvature, grad)
+            d = find_direction(curvature, place.grad)
             # The first state has no step, so that its pair does not count: d is minus the gradient.
-            inverse = 1 / optax.tree.norm(grad, 1)
+            inverse = 1 / optax.tree.norm(place.grad, 1)
             first = jnp.where(inverse < 1, inverse, 1) * rate
-            t = jnp.where(state.n_iter == 0, first, rate)
-            slope = _dot(grad, d)
+            start = place._replace(t=jnp.where(state.n_iter == 0, first, rate), evals=jnp.int32(0))
+            slope = optax.tree.vdot(place.grad, d)
             level = slope > -tolerance_change
-            stays = last.at._replace(t=t, evals=jnp.zeros((), jnp.int32))
-            at = jax.lax.cond(
-                level,
-                lambda *_: stays,
-                go if line_search_fn is None else search,
-                *(last, d, t, slope),
+            descend = go if line_search_fn is None else search
+            new = jax.lax.cond(  # the pairs are not among the operands, which it would copy
+                level, lambda start, *_: start, descend, start, d, slope, number, last.evals
             )
-            evals, number = last.evals + at.evals, last.number + 1
-            still = optax.tree.norm(optax.tree.scale(at.t, d), jnp.inf) <= tolerance_change
-            converged = is_optimal(at.grad) | still | (jnp.abs(at.loss - loss) < tolerance_change)
-            spent = (number >= max_iter) | (evals >= most_evals)
+            evals = last.evals + new.evals
+            still = optax.tree.norm(optax.tree.scale(new.t, d), jnp.inf) <= tolerance_change
+            same = jnp.abs(new.loss - place.loss) < tolerance_change
+            spent = (number == max_iter) | (evals >= most_evals)
             state = state._replace(
-                func_evals=state.func_evals + at.evals,
+                func_evals=state.func_evals + new.evals,
                 n_iter=state.n_iter + 1,
                 d=d,
-                t=at.t,
-                prev_flat_grad=grad,
-                prev_loss=loss,
+                t=new.t,
+                prev_flat_grad=place.grad,
+                prev_loss=place.loss,
                 curvature=curvature,
             )
-            return _Iteration(at, state, number, evals, ~(level | spent | converged))
+            done = level | spent | is_optimal(new) | still | same
+            return _Iteration(new, state, number, evals, ~done)
 
-        def is_optimal(grad: PyTree) -> jax.Array:
-            return optax.tree.norm(grad, jnp.inf) <= tolerance_grad
+        def is_optimal(place: _Place) -> jax.Array:
+            return optax.tree.norm(place.grad, jnp.inf) <= tolerance_grad
 
-        before, grad = look(diff)
-        one, zero = jnp.ones((), jnp.int32), jnp.zeros((), jnp.int32)
-        at = _Moved(diff, before.astype(dtype), grad, state.t, one)
+        place, loss = look(diff, state.t, 1)
         state = state._replace(count=state.count + 1, func_evals=state.func_evals + 1)
-        last = _Iteration(at, state, zero, one, ~is_optimal(grad))
+        last = _Iteration(place, state, jnp.int32(0), place.evals, ~is_optimal(place))
         last = jax.lax.while_loop(lambda last: last.running, iterate, last)
-        return combine(last.at.params, rest), last.state, before
+        return combine(last.place.params, rest), last.state, loss
 
     return ClosureOptimizer(init, step)
 
 
-def _dot(a: PyTree, b: PyTree) -> Any:
-    return optax.tree.vdot(a, b)
+def _move(params: PyTree, t: jax.Array, d: PyTree) -> PyTree:
+    return jax.tree.map(lambda x, y: (x.astype(y.dtype) + t * y).astype(x.dtype), params, d)
 
 
 def _split(params: PyTree) -> tuple[PyTree, PyTree]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ class Point(NamedTuple):
     t: jax.Array
     loss: jax.Array
     grad: PyTree
-    slope: jax.Array  # the gradient's product with the direction
+    slope: Any  # the gradient's product with the direction
 
 
 class _Search(NamedTuple):
