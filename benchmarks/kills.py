@@ -227,7 +227,8 @@ class Run:
         lines = (self.folder / "run/metrics.jsonl").read_text().splitlines()
         events = [json.loads(line) for line in lines]
         for event in events:
-            event.pop("seconds", None)
+            for time_taken in ("seconds", "examples_per_second"):
+                event.pop(time_taken, None)
         return End(leaves, [event for event in events if event["event"] == "interval"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -62,6 +62,14 @@ class Interval:
     intermediates: dict[str, float] | None
     examples: int
     seconds: float
+
+    @classmethod
+    def recall(cls, fields: Mapping[str, Any]) -> Interval:
+        """Makes an interval of what a checkpoint has of it; None where that is of an older kind."""
+        known: dict[str, Any] = {
+            field.name: fields.get(field.name) for field in dataclasses.fields(cls)
+        }
+        return cls(**known)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +158,7 @@ def run_training(
     state = None
     if checkpoints is not None:
         state, position = checkpoints.begin(programs.like)
-        intervals += [Interval(**fields) for fields in position.get("intervals", [])]
+        intervals += [Interval.recall(fields) for fields in position.get("intervals", [])]
     state = programs.init() if state is None else state
 
     def after_interval(interval: Interval) -> None:

@@ -80,23 +80,25 @@ class MetricsFile:
             }
         )
 
-    def write_resume(self, position: dict[str, Any], device: str) -> bool:
+    def write_resume(self, position: dict[str, Any], config: Config, device: str) -> bool:
         """Takes the file back to where it was, and writes what the run goes on with and on.
 
         Args:
-            position: What `position` was.
+            position: What `position` was, with the last interval.
+            config: The configuration, some fields of which may be others than at the start.
             device: The device.
 
         Returns:
             Whether the file had all that it had then.
         """
-        self._last = Interval(**position["intervals"][-1])
+        self._last = Interval.recall(position["intervals"][-1])
         self._seconds = position["seconds"]
         whole = self._cut(position["bytes"])
         self._write(
             {
                 "event": "resume",
                 "step": self._last.step,
+                "config": dataclasses.asdict(config),
                 "versions": find_versions(),
                 "device": device,
             }

@@ -57,7 +57,7 @@ def run_command(command: Command) -> None:
             stack.enter_context(hold_lock(folder))
         data = load_data(config.data, config.context)
         layout = make_layout(config.mesh, config.batch_size)
-        device = describe_device()
+        device = describe_device() + _describe_layout(layout)
         run = _describe_run(config, data, layout)
         if not alone:
             require_agreement([run, execution.fresh, execution.checkpoint_every])
@@ -70,7 +70,7 @@ def run_command(command: Command) -> None:
         else:
             stop = stack.enter_context(watch_signals(_say_at_once))
             checkpoints = _open_checkpoints(
-                folder, execution, run, stop=stop, say=say, metrics=metrics, device=device
+                folder, command, run, stop=stop, say=say, metrics=metrics, device=device
             )
         show = stack.enter_context(show_progress(config)) if first else None
 
@@ -117,6 +117,14 @@ def _choose_file(execution: Execution) -> Path | None:
     return None if execution.run_dir is None else Path(execution.run_dir) / "metrics.jsonl"
 
 
+def _describe_layout(layout: Layout | None) -> str:
+    if layout is None:
+        return ""
+    axes = ", ".join(f"{name} {size}" for name, size in layout.mesh.shape.items())
+    processes = jax.process_count()
+    return f" (mesh: {axes})" if processes == 1 else f" (mesh: {axes}; {processes} processes)"
+
+
 def _describe_run(config: Config, data: Dataset, layout: Layout | None) -> Manifest:
     sizes = {} if layout is None else dict(layout.mesh.shape)
     device = jax.devices()[0]
@@ -134,7 +142,7 @@ def _describe_run(config: Config, data: Dataset, layout: Layout | None) -> Manif
 
 def _open_checkpoints(
     folder: Path,
-    execution: Execution,
+    command: Command,
     run: Manifest,
     *,
     stop: Stop,
@@ -142,10 +150,12 @@ def _open_checkpoints(
     metrics: MetricsFile,
     device: str,
 ) -> Checkpoints:
+    config, execution = command
+
     def begin(position: dict[str, Any] | None) -> None:
         if position is None:
-            metrics.write_start(Config(**run.config), device)
-        elif not metrics.write_resume(position, device):
+            metrics.write_start(config, device)
+        elif not metrics.write_resume(position, config, device):
             say("warning: the metrics are shorter than at the checkpoint: lines are missing")
 
     return Checkpoints(
