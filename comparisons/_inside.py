@@ -10,8 +10,8 @@ import numpy as np
 from comparisons._backends import jax as jax_side
 from comparisons._case import Order
 from comparisons._casts import Cast, find_casts, find_lowest, find_reached
+from comparisons._evidence import Probe
 from comparisons._measure import absolute_gap
-from comparisons._referee import Probe
 from comparisons._rounding import measure_rounding
 from comparisons._seeds import Seeds
 from comparisons._trees import Array, Leaves, flatten, is_inexact

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from comparisons._case import Order
+from comparisons._figures import Figures
 from comparisons._inputs import jitter
-from comparisons._referee import Rounding
 from comparisons._results import LeafResult
 from comparisons._tolerance import JITTER, JITTERS, NOISE_FACTOR
 from comparisons._trees import Array
@@ -84,7 +84,7 @@ def _describe(trial: Trial, leaf: LeafResult, points: list[tuple[Any, Any]]) -> 
     if ours.dtype.kind == "c" or any(a is None or a.shape != ours.shape for a in here + there):
         return None
     exact = not jnp.issubdtype(ours.dtype, jnp.inexact)
-    noise = 0.0 if exact else float(np.max(Rounding(evidence, path).noise))
+    noise = 0.0 if exact else float(np.max(Figures(evidence, path).noise))
     agree = all(
         _agree(np.asarray(a, np.float64), np.asarray(b, np.float64), noise)
         for a, b in zip(here[1:], there[1:], strict=True)

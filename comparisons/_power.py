@@ -13,7 +13,8 @@ import numpy as np
 
 from comparisons._case import ParityCase
 from comparisons._defects import find_defects
-from comparisons._referee import Evidence, judge
+from comparisons._evidence import Evidence
+from comparisons._referee import judge
 from comparisons._results import LeafResult, PlantedDefect
 from comparisons._trees import Leaves
 from comparisons._verdict import Outcome

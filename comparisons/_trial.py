@@ -7,8 +7,9 @@ from typing import Any
 
 from comparisons._backends import Outputs
 from comparisons._case import DType, Order, ParityCase
+from comparisons._evidence import Evidence, Probe
 from comparisons._inputs import perturb, prepare_inputs, widen
-from comparisons._referee import Evidence, Probe, judge
+from comparisons._referee import judge
 from comparisons._results import LeafResult
 from comparisons._seeds import Seeds
 from comparisons._tolerance import PROBES

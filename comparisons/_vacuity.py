@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Literal
 
-from comparisons._referee import Evidence
+from comparisons._evidence import Evidence
 from comparisons._results import LeafResult
 from comparisons._trees import Leaves, flatten
 from comparisons._verdict import Verdict

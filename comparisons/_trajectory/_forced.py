@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from comparisons._referee import Evidence, Probe, judge
+from comparisons._evidence import Evidence, Probe
+from comparisons._referee import judge
 from comparisons._results import LeafResult
 from comparisons._tolerance import ERROR_FACTOR, NOISE_FACTOR
 from comparisons._trajectory._curves import CurveRecord

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from comparisons._case import ParityCase
+from comparisons._evidence import Evidence, Probe
 from comparisons._power import measure_power, plant_defects
-from comparisons._referee import Evidence, Probe, judge
+from comparisons._referee import judge
 from comparisons._results import LeafResult
 from comparisons._runner import run_case
 from comparisons._verdict import Verdict

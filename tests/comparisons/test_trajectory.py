@@ -15,7 +15,8 @@ from torch import nn
 
 import comparisons
 from comparisons import Verdict, compare_training, torch_training
-from comparisons._referee import Evidence, judge
+from comparisons._evidence import Evidence
+from comparisons._referee import judge
 from comparisons._trajectory import _curves
 from comparisons._trajectory._forced import Forced, ForcedRecord
 from comparisons._trajectory._sides import Stepped
