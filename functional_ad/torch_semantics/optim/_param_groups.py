@@ -121,7 +121,8 @@ def _check_groups(make: Any, groups: Any, defaults: Mapping[str, Any]) -> None:
                 fix='Write e.g. `[{"where": "*/bias", "weight_decay": 0.0}]`.',
             )
         )
-    if make.__name__ == "lbfgs":
+    function = getattr(make, "__name__", repr(make))
+    if function == "lbfgs":
         raise ArgumentError(
             explain(
                 f"`{_FUNCTION}(make=...)` must treat each parameter by itself.",
@@ -146,7 +147,7 @@ def _check_groups(make: Any, groups: Any, defaults: Mapping[str, Any]) -> None:
         if unknown or (isinstance(place, str) and "where" in options):
             raise ArgumentError(
                 explain(
-                    f"`{_FUNCTION}({name})` has an option that `{make.__name__}` does not take.",
+                    f"`{_FUNCTION}({name})` has an option that `{function}` does not take.",
                     expected=", ".join(known),
                     got=", ".join(map(repr, unknown or ["where"])),
                     fix="Write it as PyTorch does; `foreach` and its like have no use here.",

@@ -86,14 +86,15 @@ def radam(
 
 def _scale_by_radam(beta1: Any, beta2: Any, eps: Any) -> optax.GradientTransformation:
     def init(params: PyTree) -> optax.ScaleByAdamState:
-        zeros = jax.tree.map(jnp.zeros_like, params)
-        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), zeros, zeros)
+        # Not the same zeros twice: one buffer cannot be donated for two.
+        zeros = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
+        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), *zeros)
 
     def update(
         updates: PyTree, state: Any, params: PyTree | None = None
     ) -> tuple[PyTree, optax.ScaleByAdamState]:
         del params
-        count = optax.safe_increment(state.count)
+        count: Any = optax.safe_increment(state.count)
         first = evaluate(beta1, state.count)
         mu = optax.tree.update_moment(updates, state.mu, first, 1)
         nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, beta2, 2)

@@ -52,7 +52,7 @@ def test_vmap_donated_buffers_and_frozen_leaves(name):
     assert all(leaf.is_deleted() for leaf in before)
     assert params["layer"]["frozen"] is None
 
-    alone = jax.jit(functools.partial(step, optimizer))
+    alone = jax.jit(functools.partial(step, optimizer), donate_argnums=(0, 1))
     for i, member in enumerate(members):
         expected, state = member, optimizer.init(member)
         for _ in range(3):
