@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from functional_ad import _tree
-from functional_ad._nonfinite._origins import Origin
+from functional_ad._nonfinite._plan import Origin
 from functional_ad._nonfinite._values import is_finite
 
 _OVERFLOWING = ("add", "mul", "square", "integer_pow", "pow")

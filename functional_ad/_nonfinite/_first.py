@@ -16,7 +16,8 @@ from jax.extend.core import ClosedJaxpr
 from functional_ad import _tree
 from functional_ad._errors import ArgumentError, explain
 from functional_ad._nonfinite._answer import NonFinite, advise, describe_range
-from functional_ad._nonfinite._origins import Evaluation, Key, Origin, Plan
+from functional_ad._nonfinite._origins import Evaluation
+from functional_ad._nonfinite._plan import Key, Origin, Plan
 from functional_ad._nonfinite._values import is_finite, is_floating
 from functional_ad._program import Step
 

@@ -14,7 +14,7 @@ from jax import lax
 
 import functional_ad as fad
 from benchmarks._nonfinite_sources import CLEAN, SOURCES
-from functional_ad._nonfinite import _origins
+from functional_ad._nonfinite import _run
 
 BY_NAME = {source.name: source for source in SOURCES}
 LOOPS = [source.name for source in SOURCES if source.iterations]
@@ -135,7 +135,7 @@ def test_through_vmap_remat_and_another_scan(name):
 @pytest.mark.parametrize("short", [0, 10**9], ids=["compiled", "opened"])
 @pytest.mark.parametrize("name", [name for name in LOOPS if "long" not in name])
 def test_loops_are_the_same_compiled_and_opened(name, short, monkeypatch):
-    monkeypatch.setattr(_origins, "SHORT_LOOP", short)
+    monkeypatch.setattr(_run, "SHORT_LOOP", short)
     source = BY_NAME[name]
     check(fad.first_nonfinite(source.fun, *source.args), source)
 
