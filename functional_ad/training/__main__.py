@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import traceback
@@ -28,9 +27,9 @@ def main() -> NoReturn:
     checkpoint of another run, another process lost; 2 bad arguments, or a package is missing; 130
     and 143 interrupted, by Ctrl-C and by SIGTERM.
     """
-    end_on_sigterm()
     try:
-        _run()
+        with end_on_sigterm():
+            _run()
     except CommandError as error:
         _exit(str(error), error.status)
     except ConfigError as error:  # known only when the data and the model are there
@@ -42,9 +41,6 @@ def main() -> NoReturn:
     except DivergedError as error:
         _exit(str(error), 1)
     except CheckpointError as error:
-        # One line: what orbax's threads have still to say of a full disk is the same again.
-        logging.disable(logging.CRITICAL)
-        sys.excepthook = lambda *_: None
         _exit(str(error), 1)
     except Interrupted as error:
         sys.stderr.write(f"{_PROGRAM}: {error}\n")

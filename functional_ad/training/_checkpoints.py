@@ -10,12 +10,15 @@ process 0 does the rest. The folder is one that all of them see.
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import logging
 import os
 import re
 import shutil
 import sys
-from collections.abc import Generator
+import traceback
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -231,27 +234,47 @@ def _open_orbax() -> Generator[tuple[Any, Any]]:
         import orbax.checkpoint as ocp
     except ModuleNotFoundError as error:
         raise MissingExtraError("orbax-checkpoint") from error
-    try:
-        with _mute_threads(), ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
-            yield ocp, checkpointer
-    except Exception as error:
-        code = re.search(r"os_error_code='(\d+)'", str(error))  # as TensorStore writes it
-        if code is None:
-            raise
-        raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+    hook = sys.unraisablehook
+    sys.unraisablehook = functools.partial(_ignore_closed_loop, hook)
+    with _mute_loggers():
+        try:
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+                yield ocp, checkpointer
+        except Exception as error:
+            _finalize(error)  # and the hook stays
+            code = re.search(r"os_error_code='(\d+)'", str(error))  # as TensorStore writes it
+            if code is None:
+                raise
+            raise OSError(int(code[1]), os.strerror(int(code[1]))) from error
+    sys.unraisablehook = hook
+
+
+def _ignore_closed_loop(hook: Callable[[Any], object], unraisable: Any) -> None:
+    """Ignores that TensorStore's threads finish what they had begun in a loop that is closed."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        hook(unraisable)
 
 
 @contextlib.contextmanager
-def _mute_threads() -> Generator[None]:
-    """Keeps quiet what each of orbax's threads prints of an error that is raised as well."""
+def _mute_loggers() -> Generator[None]:
+    """Keeps quiet what orbax's threads log of an error that is raised as well."""
     loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
-    levels, hook = [logger.level for logger in loggers], sys.excepthook
+    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)
-    sys.excepthook = lambda *_: None  # called from TensorStore's threads
     try:
         yield
     finally:
-        sys.excepthook = hook
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def _finalize(error: BaseException) -> None:
+    """Lets go of what a failed operation of orbax has left: coroutines, which would warn."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    link: BaseException | None = error
+    while link is not None:
+        traceback.clear_frames(link.__traceback__)
+        link = link.__cause__ or link.__context__
+    gc.collect()
+    sys.unraisablehook = hook

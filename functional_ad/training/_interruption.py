@@ -36,10 +36,18 @@ class Stop:
         self.signal: int | None = None
 
 
-def end_on_sigterm() -> None:
-    """Has SIGTERM end the process as Ctrl-C does: files are closed, and it says so."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, raise_interrupted)
+@contextlib.contextmanager
+def end_on_sigterm() -> Generator[None]:
+    """Has SIGTERM end the block as Ctrl-C does: files are closed, and the process says so."""
+    previous = signal.getsignal(signal.SIGTERM)
+    if previous is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, raise_interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def raise_interrupted(number: int, frame: FrameType | None = None) -> None:

@@ -37,7 +37,7 @@ _PACKAGES: Final = ("functional-ad", "jax", "jaxlib", "numpy", "optax", "scikit-
 
 
 class MetricsFile:
-    """Writes whole lines only, and always a last one: a context manager around the run."""
+    """Writes whole lines only, and a last one of a run that has begun: a context manager."""
 
     def __init__(self, path: Path | None) -> None:
         """Opens the file; without a path, nothing is written anywhere.
@@ -48,7 +48,7 @@ class MetricsFile:
         self._path = Path(os.devnull) if path is None else path
         self._last: Interval | None = None
         self._seconds = 0.0
-        self._ended = False
+        self._begun, self._ended = False, False
         try:
             # Unbuffered, so that each line is one write and survives whatever ends the run.
             self._file = self._path.open("ab", buffering=0)
@@ -61,7 +61,8 @@ class MetricsFile:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
-            if kind is not None:
+            # A run that was refused has no end; the file may have that of another.
+            if kind is not None and self._begun:
                 # What is already on its way out says more than a second failure to write.
                 with contextlib.suppress(CommandError):
                     self._write_end(_status_of(kind))
@@ -70,6 +71,7 @@ class MetricsFile:
 
     def write_start(self, config: Config, device: str) -> None:
         """Empties the file, and writes the configuration, and what it runs with and on."""
+        self._begun = True
         self._cut(0)
         self._write(
             {
@@ -93,6 +95,7 @@ class MetricsFile:
         """
         self._last = Interval.recall(position["intervals"][-1])
         self._seconds = position["seconds"]
+        self._begun = True
         whole = self._cut(position["bytes"])
         self._write(
             {

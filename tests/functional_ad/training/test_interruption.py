@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from functional_ad.training._interruption import Interrupted, watch_signals
+from functional_ad.training._interruption import Interrupted, end_on_sigterm, watch_signals
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -31,3 +31,13 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert stop.signal is None
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_sigterm_is_an_interruption_and_then_what_it_was():
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with pytest.raises(Interrupted, match=r"^interrupted$"), end_on_sigterm():
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
