@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import dis
 import functools
 import inspect
 import math
@@ -19,12 +18,14 @@ from typing import Any, cast
 import numpy as np
 
 from comparisons._errors import is_library_file
+from comparisons._source import (
+    SnippetError,
+    find_source,
+    list_global_names,
+    list_names_outside,
+)
 
 LITERAL_SIZE = 32  # arrays of up to this many elements are written out, others are saved
-
-
-class SnippetError(Exception):
-    """Something of a comparison cannot be written down; the text says what."""
 
 
 def write_snippet(
@@ -249,12 +250,12 @@ class _Writer:
         self.definitions.append(maker)
         result = self.made[id(fn)] = f"{maker}()"
         self.kept.append(fn)
-        node, source = _find_source(fn, hint)
+        node, source = find_source(fn, hint)
         known = {**fn.__globals__, **inspect.getclosurevars(fn).nonlocals}
-        evaluated = _names_outside(node)  # where it is made, of which only globals are known
+        evaluated = list_names_outside(node)  # where it is made, of which only globals are known
         modules: list[str] = []  # first: a name that is bound anywhere is unknown above
         others: list[str] = []
-        for name in sorted({*fn.__code__.co_freevars, *_global_names(fn.__code__), *evaluated}):
+        for name in sorted({*fn.__code__.co_freevars, *list_global_names(fn.__code__), *evaluated}):
             if known.get(name, ...) is fn:
                 continue
             if name in known:
@@ -317,69 +318,3 @@ def _to_numpy(value: Any) -> np.ndarray[Any, Any] | None:
         return None
     array = array.astype(np.float32) if array.dtype.name == "bfloat16" else array
     return array if array.dtype.kind in "biufc" else None
-
-
-_Function = ast.FunctionDef | ast.Lambda
-
-
-def _find_source(fn: types.FunctionType, hint: str) -> tuple[_Function, str]:
-    """The node and the dedented source of a function, told from its neighbours on one line."""
-    code = fn.__code__
-    try:
-        lines, _ = inspect.findsource(code)
-    except OSError:
-        raise SnippetError(f"{hint} has no source") from None
-    if is_library_file(code.co_filename):
-        raise SnippetError(f"{hint} is made by {code.co_filename}, from another function")
-    text = "".join(lines)
-    # The place of everything that the code evaluates is within the node, and within its children
-    # for those that contain it: so the smallest node that contains all of it is the function.
-    spans = [
-        (line, column)
-        for line, _, column, end in code.co_positions()
-        if line is not None and column is not None and end  # not the prologue's
-    ]
-    found: list[tuple[int, _Function]] = []
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
-            body = node.body
-            inside = [
-                (body.lineno, body.col_offset) <= span
-                and span <= (body.end_lineno or 0, body.end_col_offset or 0)
-                for span in spans
-            ]
-            if inside and all(inside) and node.lineno <= code.co_firstlineno <= body.lineno:
-                found.append((len(ast.unparse(node)), node))
-        elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == code.co_firstlineno:
-                found.append((0, node))
-    if not found:
-        raise SnippetError(f"the source of {hint} is not found in {code.co_filename}")
-    node = min(found, key=lambda item: item[0])[1]
-    source = ast.get_source_segment(text, node) or ""
-    if isinstance(node, ast.FunctionDef):
-        first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        source = textwrap.dedent("".join(lines[first - 1 : node.end_lineno]))
-    elif "\n" in source:  # a continued line needs its brackets
-        source = f"({source})"
-    return node, source.strip("\n")
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    """Names that a function, and those in it, look up outside; not those that pytest adds."""
-    names = {
-        instruction.argval
-        for instruction in dis.get_instructions(code)
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME") and instruction.argval.isidentifier()
-    }
-    inner = (value for value in code.co_consts if isinstance(value, types.CodeType))
-    return names.union(*map(_global_names, inner))
-
-
-def _names_outside(node: _Function) -> set[str]:
-    """Names in decorators and defaults, which are evaluated where the function is made."""
-    outside = [*node.args.defaults, *(item for item in node.args.kw_defaults if item is not None)]
-    if isinstance(node, ast.FunctionDef):
-        outside += node.decorator_list
-    return {child.id for part in outside for child in ast.walk(part) if isinstance(child, ast.Name)}
