@@ -33,6 +33,7 @@ CALLS = {
     "custom_vjp_call": "call_jaxpr",
 }
 _HERE = Path(__file__)
+_TRAINING = _HERE.parent / "training"  # a program that uses the library, as any other
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +191,8 @@ def source_place(equation: JaxprEqn) -> tuple[str, int] | None:
     for file, line in source_frames(equation):
         if Path(file) == _HERE:  # what is further out called `trace`
             break
-        if not Path(file).is_relative_to(_HERE.parent):
+        path = Path(file)
+        if not path.is_relative_to(_HERE.parent) or path.is_relative_to(_TRAINING):
             frames.append((file, line))
     if not frames:
         return None

@@ -39,7 +39,8 @@ def main() -> NoReturn:
     except ModuleNotFoundError as error:
         _exit(f"{error.name} is not installed: {INSTALL}", 2)
     except DivergedError as error:
-        _exit(str(error), 1)
+        more = "" if error.found is None else f"\n{error.found}"
+        _exit(f"{error}{more}", 1)
     except CheckpointError as error:
         _exit(str(error), 1)
     except Interrupted as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import sys
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
 from functional_ad.training._config import MODELS, Config
+from functional_ad.training._config_file import NONE, format_config_file, read_config_file
 from functional_ad.training._errors import CommandError, ConfigError
 from functional_ad.training._execution import Execution
 from functional_ad.training._options import Option, Switch, format_value, get_options
@@ -23,7 +26,6 @@ _EPILOG: Final = (
     "written, a checkpoint is of another run, another process is lost; "
     "2 bad arguments, or a package is missing; 130 or 143 interrupted, by Ctrl-C or SIGTERM."
 )
-_NONE: Final = "none"
 _OPTIONS: Final = {**get_options(Config), **get_options(Execution)}
 
 
@@ -34,7 +36,7 @@ class Command(NamedTuple):
     execution: Execution
 
 
-def _make_command(**words: Any) -> Command:
+def _make_command(**words: Any) -> Command | None:
     """Train a model with JAX: each logging interval is one jitted scan, its buffers donated.
 
     Without options: the linear regression of the tutorial on torch.autograd, on its own data.
@@ -43,10 +45,16 @@ def _make_command(**words: Any) -> Command:
     With --model mlp: a perceptron on scikit-learn's digits, to at least 97 % test accuracy in
     seconds. Prints each epoch's loss and its accuracy on examples held out.
     """
-    values = {name: _read(name, word) for name, word in words.items() if word is not None}
+    show, path = words.pop("print_config"), words.pop("config")
+    values = {} if path is None else read_config_file(path, _OPTIONS)
+    values |= {name: _read(name, word) for name, word in words.items() if word is not None}
     execution = {name: values.pop(name) for name in get_options(Execution) if name in values}
     model = values.pop("model", "linear")
-    return Command(config=Config.for_model(model, **values), execution=Execution(**execution))
+    command = Command(config=Config.for_model(model, **values), execution=Execution(**execution))
+    if show:
+        sys.stdout.write(format_config_file(command.config))
+        return None
+    return command
 
 
 def _read(name: str, word: Any) -> Any:
@@ -54,14 +62,17 @@ def _read(name: str, word: Any) -> Any:
     told = _OPTIONS[name]
     if isinstance(word, bool):  # a switch
         return word
-    return None if told.optional and word == _NONE else told.kind.read(word)
+    return None if told.optional and word == NONE else told.kind.read(word)
 
 
-def _declare(told: Option) -> Any:
+def _declare(name: str, told: Option) -> Any:
     """Declares an option, with the default that it has for each model."""
     if isinstance(told.kind, Switch):
-        return Annotated[bool, typer.Option(help=told.text, show_default=False)]
-    metavar = f"{told.kind.metavar}|{_NONE}" if told.optional else told.kind.metavar
+        return Annotated[
+            bool | None,
+            typer.Option("--" + name.replace("_", "-"), help=told.text, show_default=False),
+        ]
+    metavar = f"{told.kind.metavar}|{NONE}" if told.optional else told.kind.metavar
     text = f"{told.text} [default: {_describe_default(told)}]"
     return Annotated[str | None, typer.Option(metavar=metavar, help=text, show_default=False)]
 
@@ -77,22 +88,33 @@ def _describe_default(told: Option) -> str:
 
 def _format_default(value: Any) -> str:
     if value is None or value in ((), {}):
-        return _NONE
+        return NONE
     return value if isinstance(value, str) else format_value(value)
+
+
+_FILE: Final = typer.Option(
+    metavar="FILE",
+    help="Read options from this file, TOML with one line for each, such as learning_rate = 0.1; "
+    "those on the command line come first. A run directory has one, config.toml. [default: none]",
+    show_default=False,
+)
+_SHOW: Final = typer.Option(
+    "--print-config", help="Print the configuration as such a file, and do nothing else."
+)
 
 
 def _describe_command() -> inspect.Signature:
     """The command's signature, which typer makes its options of."""
+    kinds: dict[str, Any] = {
+        "config": Annotated[Path | None, _FILE],
+        **{name: _declare(name, told) for name, told in _OPTIONS.items()},
+        "print_config": Annotated[bool | None, _SHOW],
+    }
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Signature(
         [
-            inspect.Parameter(
-                name,
-                keyword,
-                default=False if isinstance(told.kind, Switch) else None,
-                annotation=_declare(told),
-            )
-            for name, told in _OPTIONS.items()
+            inspect.Parameter(name, keyword, default=None, annotation=kind)
+            for name, kind in kinds.items()
         ]
     )
 

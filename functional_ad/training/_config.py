@@ -237,6 +237,13 @@ class Config:
         optional=True,
         transformer=50,
     )
+    evaluate_every: int | None = option(
+        Integer(1),
+        "After how many logging intervals to evaluate the examples held out; none: only after the "
+        "last one, as always.",
+        1,
+        optional=True,
+    )
     keep_grads: bool = option(
         Flag(),
         "Whether the last update's gradients are kept, what PyTorch's .grad holds.",

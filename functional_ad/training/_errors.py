@@ -11,6 +11,7 @@ functional_ad.FunctionalADError
 
 from __future__ import annotations
 
+from functional_ad import NonFinite
 from functional_ad._errors import FunctionalADError, explain
 
 INSTALL = "pip install 'functional-ad[training]'"
@@ -90,24 +91,42 @@ class DivergedError(TrainingError, ArithmeticError):
 
     Attributes:
         epoch: The epoch in which it was seen, counted from 1.
-        loss: That epoch's loss, which may be finite still when a parameter is not.
+        loss: That interval's loss, which may be finite still when a parameter is not.
+        step: The update in which it begins, counted from 1; None if it was not searched for.
+        found: The operation in which it begins, what `first_nonfinite` answers; None if that cannot
+            be told.
 
     Example:
         >>> from functional_ad.training import Config, DivergedError, train
         >>> try:
         ...     train(Config(learning_rate=100.0))
         ... except DivergedError as error:
-        ...     print(str(error).split(" in epoch ")[0])
-        training diverged
+        ...     print(error.step, error.found.op, error.found.phase)
+        7 reduce_sum forward
     """
 
-    def __init__(self, epoch: int, loss: float, learning_rate: float) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        loss: float,
+        learning_rate: float,
+        *,
+        step: int | None = None,
+        found: NonFinite | None = None,
+    ) -> None:
         self.epoch = epoch
         self.loss = loss
-        super().__init__(
+        self.step = step
+        self.found = found
+        text = (
             f"training diverged in epoch {epoch}: the loss was {loss}, and not all parameters are "
             f"finite after it; try a learning rate below {learning_rate:g}"
         )
+        if step is not None:
+            text += f". It begins in update {step}"
+        if found is not None:
+            text += f", where {found.op} gives {found.value} at {found.line} ({found.phase})"
+        super().__init__(text)
 
 
 class CheckpointError(TrainingError):

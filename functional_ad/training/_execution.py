@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from functional_ad.training._errors import ConfigError
-from functional_ad.training._options import Integer, Switch, Word, get_options, option
+from functional_ad.training._options import Flag, Integer, Switch, Word, get_options, option
 
 AUTO: Final = "auto"
 
@@ -43,6 +43,22 @@ class Execution:
         "Write metrics to this file, replacing it, as JSON lines: the configuration and versions, "
         "each logging interval, the final results. With --run-dir: metrics.jsonl in it.",
         optional=True,
+    )
+    tensorboard: str | None = option(
+        Word("FOLDER"),
+        "Write the metrics for TensorBoard into this folder. With --run-dir: tensorboard in it.",
+        optional=True,
+    )
+    profile: str | None = option(
+        Word("FOLDER"),
+        "Write a trace of the second logging interval into this folder, for Perfetto or XProf.",
+        optional=True,
+    )
+    find_nonfinite: bool = option(
+        Flag(),
+        "Whether to keep the state before each interval, in as much memory again, so that a run "
+        "that diverges ends with the operation in which NaN or infinity begins.",
+        True,
     )
     coordinator: str | None = option(
         Word("HOST:PORT|auto"),

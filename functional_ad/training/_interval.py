@@ -75,7 +75,7 @@ def build_interval(
             batch = take_batch(data, row)
             params = combine(carry.params, frozen)
             loss, grads = gradients(params, batch, carry.key, carry.step, carry.loss_scale)
-            carry, norm = _descend(task, carry, loss, grads, is_last)
+            carry, norm = descend(task, carry, loss, grads, is_last)
             return carry, _Figures(loss, count_real(batch), norm)
 
         state, figures = jax.lax.scan(update, state._replace(params=trained), (rows, is_last))
@@ -97,7 +97,7 @@ def build_interval(
     return jax.jit(run_interval, donate_argnums=0, **jit_options)
 
 
-def _descend(
+def descend(
     task: Task, state: State, loss: Array, grads: PyTree, is_last: Array
 ) -> tuple[State, Array]:
     """Takes the step that gradients give; returns their norm, too, before they are clipped."""

@@ -6,12 +6,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from functional_ad.training._config import Config, check_batch_size
 from functional_ad.training._data import Dataset, load_data
+from functional_ad.training._diagnosis import Diagnosis, copy_state, diagnose
 from functional_ad.training._errors import DivergedError
 from functional_ad.training._models import Params
 from functional_ad.training._plan import Plan, Rows, make_plan
@@ -20,6 +23,7 @@ from functional_ad.training._resumption import Checkpoints
 from functional_ad.training._sharding import make_layout
 from functional_ad.training._state import State
 from functional_ad.training._task import build_task
+from functional_ad.training._tracing import Tracer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,9 +36,10 @@ class Interval:
         epoch: How often the training examples have been gone through; a whole number at the end of
             an epoch.
         loss: Mean training loss over the interval's examples, each before its batch's update.
-        test_loss: Mean loss over the test examples after the interval; None where there are none.
+        test_loss: Mean loss over the test examples after the interval; None where there are none,
+            or the interval is none after which the configuration asks for it.
         test_accuracy: Share of the test examples that are classified rightly after the interval, 0
-            to 1; None where there are none.
+            to 1; None as for the loss.
         learning_rate: That of the last update.
         grad_norm: The norm of the last update's gradients, before they are clipped.
         loss_scale: The scale of the loss after the interval; None where it is not scaled.
@@ -134,6 +139,8 @@ def run_training(
     *,
     on_interval: Callable[[Interval], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    find_nonfinite: bool = True,
+    profile: Path | None = None,
 ) -> Result:
     """Trains as configured on data that are loaded already; see `train`.
 
@@ -142,6 +149,9 @@ def run_training(
         data: The data.
         on_interval: Called after each logging interval.
         checkpoints: What the run goes on from, and what saves it; None for neither.
+        find_nonfinite: Whether to keep the state before each interval, as long as that lasts, so
+            that a `DivergedError` says where NaN or infinity begins.
+        profile: The folder to write a trace of one interval into; None for none.
 
     Raises:
         CheckpointError: A checkpoint cannot be gone on from, or cannot be written.
@@ -172,8 +182,19 @@ def run_training(
             done = interval.step == plan.updates
             checkpoints.after(state, interval.number, {"intervals": last}, done=done)
 
+    def find(before: State, rows: Rows) -> Diagnosis | None:
+        run, place = programs.run_interval, programs.place
+        return diagnose(task, before, rows, programs.data, run_interval=run, place=place)
+
     state = run_intervals(
-        config, plan, state, programs, after_interval=after_interval, after_check=after_check
+        config,
+        plan,
+        state,
+        programs,
+        after_interval=after_interval,
+        after_check=after_check,
+        find_nonfinite=find if find_nonfinite else None,
+        tracer=Tracer(profile),
     )
     return Result(config=config, intervals=tuple(intervals), params=state.params, grads=state.grads)
 
@@ -186,6 +207,8 @@ def run_intervals(
     *,
     after_interval: Callable[[Interval], None],
     after_check: Callable[[State, Interval], None],
+    find_nonfinite: Callable[[State, Rows], Diagnosis | None] | None,
+    tracer: Tracer,
 ) -> State:
     """Runs interval after interval, from the state's step to the plan's last.
 
@@ -197,6 +220,9 @@ def run_intervals(
         after_interval: Called after each interval, before anything is made of its figures.
         after_check: Called when they are found to be finite. The state that it gets is donated
             afterwards: what is to be kept must be copied.
+        find_nonfinite: Finds where an interval goes wrong, from the state before it and its rows;
+            None if no copy of that state is to be made.
+        tracer: Stands around each interval.
 
     Returns:
         The state after the last update.
@@ -212,36 +238,52 @@ def run_intervals(
     step = int(state.step)
     rows = take_rows(step)
     while step < plan.updates:
+        before, taken = None if find_nonfinite is None else copy_state(state), rows
         started = time.perf_counter()
-        placed, examples = programs.place(rows), rows.count_examples()
-        state, outcome = programs.run_interval(state, placed, programs.data)
+        placed = programs.place(rows)
         step += len(rows.positions)
-        rows = take_rows(step)  # while the devices compute
-        evaluation = programs.evaluate(state.params)
-        measured = (
-            None if programs.measure is None else programs.measure(state, placed, programs.data)
-        )
-        outcome, evaluation, measured = jax.device_get((outcome, evaluation, measured))
+        number, is_last = -(-step // every), step == plan.updates
+        with tracer.trace(is_last=is_last):
+            state, outcome = programs.run_interval(state, placed, programs.data)
+            rows = take_rows(step)  # while the devices compute
+            due = is_last or (config.evaluate_every and number % config.evaluate_every == 0)
+            evaluation = programs.evaluate(state.params) if due else None
+            measured = programs.measure(state, placed, programs.data)
+            outcome, evaluation, measured = jax.device_get((outcome, evaluation, measured))
         interval = Interval(
-            number=-(-step // every),
+            number=number,
             step=step,
             epoch=step / plan.batches,
             loss=float(outcome.loss),
             test_loss=None if evaluation is None else float(evaluation.loss),
             test_accuracy=_to_float(None if evaluation is None else evaluation.accuracy),
-            learning_rate=float(outcome.learning_rate),
+            learning_rate=_shorten(outcome.learning_rate),
             grad_norm=float(outcome.grad_norm),
             loss_scale=_to_float(outcome.loss_scale),
             intermediates=measured and {name: float(norm) for name, norm in measured.items()},
-            examples=examples,
+            examples=taken.count_examples(),
             seconds=time.perf_counter() - started,
         )
         after_interval(interval)
         if not (math.isfinite(interval.loss) and bool(outcome.finite)):
-            raise DivergedError(-(-step // plan.batches), interval.loss, config.learning_rate)
+            told = None
+            if find_nonfinite is not None and before is not None:
+                told = find_nonfinite(before, taken)
+            raise DivergedError(
+                -(-step // plan.batches),
+                interval.loss,
+                config.learning_rate,
+                step=None if told is None else told.step,
+                found=None if told is None else told.found,
+            )
         after_check(state, interval)
     return state
 
 
 def _to_float(number: Any) -> float | None:
     return None if number is None else float(number)
+
+
+def _shorten(number: Any) -> float:
+    """The float that looks as a float32 does: 0.003, and not 0.003000000026077032."""
+    return float(str(np.float32(number)))

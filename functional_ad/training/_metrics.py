@@ -1,6 +1,6 @@
 """A run's metrics as JSON lines: for the start, for each logging interval, and for the end.
 
-    {"event": "start", "config": {...}, "versions": {...}, "device": "cpu"}
+    {"event": "start", "config": {...}, "data": "3f1c...", "versions": {...}, "device": "cpu"}
     {"event": "interval", "step": 1, "epoch": 1, "loss": 5.75, "test_accuracy": null, ...}
     {"event": "end", "status": "finished", "epochs": 50, "loss": 1.06, ...}
 
@@ -33,7 +33,7 @@ from functional_ad.training._loop import Interval, Result
 
 Status = Literal["finished", "diverged", "interrupted", "failed"]
 
-_PACKAGES: Final = ("functional-ad", "jax", "jaxlib", "numpy", "optax", "scikit-learn")
+_PACKAGES: Final = ("functional-ad", "jax", "jaxlib", "flax", "numpy", "optax", "scikit-learn")
 
 
 class MetricsFile:
@@ -59,24 +59,27 @@ class MetricsFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
         try:
             # A run that was refused has no end; the file may have that of another.
             if kind is not None and self._begun:
                 # What is already on its way out says more than a second failure to write.
                 with contextlib.suppress(CommandError):
-                    self._write_end(_status_of(kind))
+                    self._write_end(_status_of(kind), **_describe_error(error))
         finally:
             self._file.close()
 
-    def write_start(self, config: Config, device: str) -> None:
-        """Empties the file, and writes the configuration, and what it runs with and on."""
+    def write_start(self, config: Config, device: str, data: str) -> None:
+        """Empties the file, and writes the configuration, the data's hash, and what it runs on."""
         self._begun = True
         self._cut(0)
         self._write(
             {
                 "event": "start",
                 "config": dataclasses.asdict(config),
+                "data": data,
                 "versions": find_versions(),
                 "device": device,
             }
@@ -238,6 +241,18 @@ def _status_of(kind: type[BaseException]) -> Status:
     if issubclass(kind, DivergedError):
         return "diverged"
     return "interrupted" if issubclass(kind, KeyboardInterrupt) else "failed"
+
+
+def _describe_error(error: BaseException | None) -> dict[str, Any]:
+    """Where a run that diverged begins to."""
+    if not isinstance(error, DivergedError) or error.step is None:
+        return {}
+    fields: dict[str, Any] = {"step": error.step}
+    if error.found is not None:
+        names = ("op", "line", "file", "phase", "advice")
+        fields |= {name: getattr(error.found, name) for name in names}
+        fields["value"] = str(error.found.value)
+    return {"nonfinite": fields}
 
 
 def _finite(number: float) -> float | None:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.sharding import SingleDeviceSharding
+from jaxtyping import Array
 
 from functional_ad.training._data import Dataset, Examples
 from functional_ad.training._evaluation import Evaluation, build_evaluation, plan_evaluation
-from functional_ad.training._intermediates import Measure, build_measure
+from functional_ad.training._intermediates import build_measure
 from functional_ad.training._interval import RunInterval, build_interval
 from functional_ad.training._models import Params
 from functional_ad.training._plan import Rows
@@ -29,7 +30,7 @@ class Programs(NamedTuple):
         init: Makes the first state.
         run_interval: Runs an interval.
         evaluate: Evaluates parameters on the examples held out; None where there are none.
-        measure: Measures gradients of hidden values; None unless the configuration asks for it.
+        measure: Measures gradients of hidden values; gives None unless the configuration asks.
         place: Puts the rows of an interval where they are needed.
         data: The examples, on the devices.
     """
@@ -38,7 +39,7 @@ class Programs(NamedTuple):
     init: Callable[[], State]
     run_interval: RunInterval
     evaluate: Callable[[Params], Evaluation | None]
-    measure: Measure | None
+    measure: Callable[[State, Rows, Examples], dict[str, Array] | None]
     place: Callable[[Rows], Rows]
     data: Examples
 
@@ -60,7 +61,7 @@ def build_programs(task: Task, data: Dataset, layout: Layout | None) -> Programs
             init=jax.jit(init),
             run_interval=build_interval(task),
             evaluate=_build_evaluation(task, data.test, layout, {}),
-            measure=build_measure(task) if task.config.log_intermediates else None,
+            measure=_build_measure(task, {}),
             place=lambda rows: rows,
             data=jax.tree.map(jnp.asarray, data.train),
         )
@@ -77,9 +78,7 @@ def build_programs(task: Task, data: Dataset, layout: Layout | None) -> Programs
         evaluate=_build_evaluation(
             task, data.test, layout, {"in_shardings": (state.params, layout.rows, whole)}
         ),
-        measure=build_measure(task, in_shardings=(state, layout.rows, whole))
-        if task.config.log_intermediates
-        else None,
+        measure=_build_measure(task, {"in_shardings": (state, layout.rows, whole)}),
         place=layout.place,
         data=layout.place_whole(data.train),
     )
@@ -106,3 +105,9 @@ def _build_evaluation(
     else:
         rows, examples = layout.place(rows), layout.place_whole(test)
     return lambda params: evaluate(params, rows, examples)
+
+
+def _build_measure(task: Task, options: dict[str, Any]) -> Callable[..., dict[str, Array] | None]:
+    if not task.config.log_intermediates:
+        return lambda state, rows, data: None
+    return build_measure(task, **options)

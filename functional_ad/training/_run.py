@@ -22,7 +22,7 @@ from functional_ad.training._interruption import Interrupted, Stop, watch_signal
 from functional_ad.training._lock import hold_lock
 from functional_ad.training._loop import Interval, run_training
 from functional_ad.training._manifest import Manifest, hash_data
-from functional_ad.training._metrics import MetricsFile, describe_device, find_versions
+from functional_ad.training._metrics import describe_device, find_versions
 from functional_ad.training._processes import join_processes, require_agreement
 from functional_ad.training._progress import (
     format_config,
@@ -30,12 +30,13 @@ from functional_ad.training._progress import (
     print_line,
     show_progress,
 )
+from functional_ad.training._records import Records
 from functional_ad.training._resumption import Checkpoints
 from functional_ad.training._sharding import Layout, make_layout
 
 
 def run_command(command: Command) -> None:
-    """Trains as the command asks, printing to stdout and writing metrics and checkpoints.
+    """Trains as the command asks, printing to stdout and writing what is kept of the run.
 
     Raises:
         CheckpointError: A checkpoint cannot be written, or gone on from.
@@ -61,32 +62,44 @@ def run_command(command: Command) -> None:
         run = _describe_run(config, data, layout)
         if not alone:
             require_agreement([run, execution.fresh, execution.checkpoint_every])
-        metrics = stack.enter_context(MetricsFile(_choose_file(execution) if first else None))
+        # Only one process writes; the others go through the same steps.
+        kept = execution if first else Execution()
+        command_line = format_command(sys.argv)
+        records = stack.enter_context(
+            Records(config, kept, run, device=device, command=command_line)
+        )
         say = _say if first else _say_nothing
         say(f"{format_config(config)}, on {device}")
         checkpoints = None
         if folder is None:
-            metrics.write_start(config, device)
+            records.begin(None)
         else:
             stop = stack.enter_context(watch_signals(_say_at_once))
             checkpoints = _open_checkpoints(
-                folder, command, run, stop=stop, say=say, metrics=metrics, device=device
+                folder, execution, run, stop=stop, say=say, records=records
             )
         show = stack.enter_context(show_progress(config)) if first else None
 
         def report(interval: Interval) -> None:
-            metrics.write_interval(interval)
+            records.write_interval(interval)
             if show is not None:
                 show(interval)
 
         try:
-            result = run_training(config, data, on_interval=report, checkpoints=checkpoints)
+            result = run_training(
+                config,
+                data,
+                on_interval=report,
+                checkpoints=checkpoints,
+                find_nonfinite=execution.find_nonfinite,
+                profile=None if execution.profile is None else Path(execution.profile),
+            )
         except Interrupted as error:
             if folder is None:
                 raise
-            message = f"{error}. To go on: {format_command(sys.argv)}"
+            message = f"{error}. To go on: {command_line}"
             raise Interrupted(error.number, message) from error
-        metrics.write_result(result)
+        records.write_result(result)
     if first:
         print_line(format_result(result))
 
@@ -109,12 +122,6 @@ def _make_folder(name: str) -> Path:
         text = f"--run-dir: expected a folder that can be written, got {name!r}"
         raise CommandError(f"{text} ({error.strerror})", status=2) from error
     return folder
-
-
-def _choose_file(execution: Execution) -> Path | None:
-    if execution.metrics is not None:
-        return Path(execution.metrics)
-    return None if execution.run_dir is None else Path(execution.run_dir) / "metrics.jsonl"
 
 
 def _describe_layout(layout: Layout | None) -> str:
@@ -142,20 +149,15 @@ def _describe_run(config: Config, data: Dataset, layout: Layout | None) -> Manif
 
 def _open_checkpoints(
     folder: Path,
-    command: Command,
+    execution: Execution,
     run: Manifest,
     *,
     stop: Stop,
     say: Callable[[str], None],
-    metrics: MetricsFile,
-    device: str,
+    records: Records,
 ) -> Checkpoints:
-    config, execution = command
-
     def begin(position: dict[str, Any] | None) -> None:
-        if position is None:
-            metrics.write_start(config, device)
-        elif not metrics.write_resume(position, config, device):
+        if not records.begin(position):
             say("warning: the metrics are shorter than at the checkpoint: lines are missing")
 
     return Checkpoints(
@@ -168,7 +170,7 @@ def _open_checkpoints(
         stop=stop,
         say=say,
         on_begin=begin,
-        get_position=lambda: metrics.position,
+        get_position=lambda: records.position,
     )
 
 

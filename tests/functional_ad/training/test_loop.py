@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from functional_ad.training import Config, DivergedError, train
-from functional_ad.training._data import Examples, load_data
+from functional_ad.training._data import Dataset, Examples, load_data
 from functional_ad.training._interval import build_interval
+from functional_ad.training._loop import run_training
 from functional_ad.training._models import Model
 from functional_ad.training._plan import make_plan
 from functional_ad.training._state import init_state
@@ -255,13 +256,61 @@ def test_a_run_that_diverges_stops_there_and_says_so():
 
     text = (
         r"^training diverged in epoch 7: the loss was inf, and not all parameters are finite "
-        r"after it; try a learning rate below 100$"
+        r"after it; try a learning rate below 100\. It begins in update 7, where reduce_sum gives "
+        r"inf at _gradients\.py:\d+ \(forward\)$"
     )
     with pytest.raises(DivergedError, match=text) as caught:
         train(Config(learning_rate=100.0), on_interval=seen.append)
 
     assert (caught.value.epoch, caught.value.loss) == (7, float("inf"))
+    assert (caught.value.step, caught.value.found.op) == (7, "reduce_sum")
     assert [interval.number for interval in seen] == list(range(1, 8))
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_the_update_of_a_long_interval_in_which_nan_begins_is_found(microbatches):
+    x, y = (np.arange(12, dtype=np.float32).reshape(12, 1) for _ in range(2))
+    x[7] = 1e30  # its square is infinite, in the update that the order says
+    config = Config(batch_size=2, epochs=1, microbatches=microbatches, learning_rate=1e-6)
+    plan = make_plan(config, 12)
+    (update,) = np.nonzero((plan.take(0, 6).positions == 7).any(axis=1))[0]
+
+    with pytest.raises(DivergedError) as caught:
+        run_training(config, Dataset(Examples(x[:, 0], y[:, 0]), None))
+
+    assert caught.value.step == update + 1
+    assert caught.value.found.line.startswith("_linear.py:")
+
+
+def test_a_step_that_overflows_after_finite_gradients_is_found_in_the_optimizer():
+    with pytest.raises(DivergedError) as caught:
+        train(Config(epochs=1, learning_rate=1e38))
+
+    assert caught.value.step == 1
+    assert caught.value.found.op == "mul"
+
+
+def test_without_the_state_before_an_interval_nothing_is_searched_for():
+    with pytest.raises(DivergedError, match=r"try a learning rate below 100$") as caught:
+        run_training(Config(learning_rate=100.0), load_data("tutorial"), find_nonfinite=False)
+
+    assert (caught.value.step, caught.value.found) == (None, None)
+
+
+def test_examples_held_out_are_evaluated_as_often_as_asked_and_after_the_last_interval():
+    rows = load_data("tutorial").train
+    data = Dataset(rows, rows)
+
+    def list_losses(every):
+        config = Config(epochs=5, evaluate_every=every)
+        return [interval.test_loss for interval in run_training(config, data).intervals]
+
+    each, some, last = (list_losses(every) for every in (1, 2, None))
+
+    assert None not in each
+    assert some == [None, each[1], None, each[3], each[4]]
+    assert last == [None] * 4 + each[4:]
+    np.testing.assert_allclose(each[0], losses_of(train(Config(epochs=2)))[1], rtol=RTOL)
 
 
 def test_a_parameter_that_is_not_finite_is_seen_though_the_loss_is():
