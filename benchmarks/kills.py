@@ -33,7 +33,9 @@ import numpy as np
 from benchmarks._timing import print_table
 from functional_ad.training import Config
 from functional_ad.training._checkpoints import find_checkpoint, restore_checkpoint
+from functional_ad.training._data import load_data
 from functional_ad.training._manifest import MANIFEST
+from functional_ad.training._plan import make_plan
 from functional_ad.training._state import init_state
 from functional_ad.training._task import build_task
 
@@ -219,7 +221,9 @@ class Run:
         checkpoint, passed_over = find_checkpoint(self.folder / "run/checkpoints")
         assert checkpoint is not None
         assert not passed_over
-        like = jax.eval_shape(functools.partial(init_state, build_task(self.config)))
+        examples = len(load_data(self.config.data, self.config.context).train.inputs)
+        task = build_task(self.config, make_plan(self.config, examples).updates)
+        like = jax.eval_shape(functools.partial(init_state, task))
         state = restore_checkpoint(checkpoint, like)
         raw = state._replace(key=jax.random.key_data(state.key))
         pairs, _ = jax.tree_util.tree_flatten_with_path(raw)
