@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from comparisons._runner import assert_parity as assert_parity
     from comparisons._runner import compare as compare
     from comparisons._trajectory import compare_training as compare_training
+    from comparisons._translation import Translated as Translated
+    from comparisons._translation import from_torch as from_torch
     from comparisons._verdict import Verdict as Verdict
     from comparisons.report import Report as Report
 
@@ -22,10 +24,12 @@ _HOMES = {
     "ParityCase": "comparisons._case",
     "Report": "comparisons.report",
     "TrainingCase": "comparisons._case",
+    "Translated": "comparisons._translation",
     "Verdict": "comparisons._verdict",
     "assert_parity": "comparisons._runner",
     "compare": "comparisons._runner",
     "compare_training": "comparisons._trajectory",
+    "from_torch": "comparisons._translation",
     "torch_training": "comparisons._backends.torch_training",
 }
 
@@ -33,10 +37,12 @@ __all__ = [
     "ParityCase",
     "Report",
     "TrainingCase",
+    "Translated",
     "Verdict",
     "assert_parity",
     "compare",
     "compare_training",
+    "from_torch",
     "torch_training",
 ]
 

@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as theirs
 
+import comparisons
 from functional_ad import ArgumentError
 from functional_ad.torch_semantics import lr_scheduler as ours
 
@@ -23,19 +24,21 @@ pytestmark = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.s
 STEPS = 1000
 LR = 0.1
 
-# Of the greatest rate. PyTorch's own recursions are off their closed forms by a tenth of it.
+# Of the greatest rate. PyTorch's own recursions are up to a third of it off their closed forms.
 BOUND = 1e-12
 BOUND_FLOAT32 = 1e-6
 
 MANY = settings(max_examples=12)
 
 
-def run_torch(make, steps=STEPS, *, lr=LR, momentum=0.9):
-    """The rates and momenta of PyTorch's updates, and the scheduler at the end."""
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=momentum)
+def run_torch(make, steps=STEPS, *, at=None, act=None):
+    """The rates and momenta of PyTorch's updates; before the update `at`, `act(scheduler)`."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR, momentum=0.9)
     scheduler = make(optimizer)
     rates, momenta = [], []
-    for _ in range(steps):
+    for step in range(steps):
+        if step == at:
+            act(scheduler)
         rates.append(optimizer.param_groups[0]["lr"])
         momenta.append(optimizer.param_groups[0]["momentum"])
         scheduler.step()
@@ -311,21 +314,156 @@ def _list_bases(leaves):
         yield base
 
 
-@given(st.recursive(leaves, draw_composites, max_leaves=6).filter(lambda t: isinstance(t, tuple)))
-@settings(max_examples=25)
-def test_chains_and_sequences(tree):
+@given(
+    st.recursive(leaves, draw_composites, max_leaves=6).filter(lambda t: isinstance(t, tuple)),
+    st.sampled_from([0, 1, 30]),
+)
+@settings(max_examples=15)
+def test_chains_and_sequences(tree, at):
+    """From the start, and from the step at which PyTorch's is translated."""
     cyclers = [leaf for leaf in list_leaves(tree) if leaf.base is not None]
     assume(len(cyclers) < 2)
     # A part that begins with a CyclicLR cannot know of a base rate that was there before it.
     first, *others = find_firsts(tree)
     assume(NAMED["cyclic"] not in others or first is NAMED["cyclic"])
-    rates, momenta = run_torch(lambda optimizer: build_theirs(tree, optimizer), 100)
     with jax.enable_x64(True):
-        schedule = build_ours(tree)
-        assert measure(rates, schedule) <= BOUND
-        assert (schedule.momentum is None) == (not cyclers)
-        if cyclers:
-            assert measure(momenta, schedule.momentum) <= BOUND
+        rates, momenta, translated = translate_at(at, tree)
+        for begin, schedule in ((0, build_ours(tree)), (at, translated)):
+            assert measure(rates[begin:], schedule) <= BOUND
+            if schedule.momentum is None:  # what cycled it may be over
+                assert np.ptp(momenta[begin:]) == 0
+            else:
+                assert measure(momenta[begin:], schedule.momentum) <= BOUND
+
+
+def translate_at(at, tree, steps=100):
+    """PyTorch's rates and momenta, and its scheduler as translated before an update."""
+    kept = []
+    rates, momenta = run_torch(
+        lambda optimizer: build_theirs(tree, optimizer),
+        steps,
+        at=at,
+        act=lambda scheduler: kept.append(comparisons.from_torch(scheduler)),
+    )
+    return rates, momenta, kept[0]
+
+
+@pytest.mark.parametrize("at", [0, 1, 7, 45])
+@pytest.mark.parametrize("leaf", LEAVES, ids=repr)
+def test_a_live_scheduler_goes_on(leaf, at):
+    with jax.enable_x64(True):
+        rates, momenta, translated = translate_at(at, leaf)
+        assert measure(rates[at:], translated) <= BOUND
+        if translated.momentum is not None:
+            assert measure(momenta[at:], translated.momentum) <= BOUND
+
+
+@pytest.mark.parametrize("name", ["exp", "cosine", "polynomial", "cyclic"])
+def test_a_rate_that_someone_has_set_goes_on(name):
+    """PyTorch's steps go on from what they find in the optimizer, or do not look at it."""
+    kept = []
+
+    def interfere(scheduler):
+        scheduler.optimizer.param_groups[0]["lr"] *= 0.7
+        kept.append(comparisons.from_torch(scheduler))
+
+    with jax.enable_x64(True):
+        rates, _ = run_torch(NAMED[name].theirs, 60, at=20, act=interfere)
+        assert measure(rates[20:], kept[0]) <= BOUND
+
+
+@given(values=st.lists(st.integers(0, 5), min_size=30, max_size=30), at=st.integers(0, 20))
+@MANY
+def test_a_live_plateau_goes_on(values, at):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+    scheduler = theirs.ReduceLROnPlateau(optimizer, patience=1, cooldown=2, factor=0.5, min_lr=0.01)
+    with jax.enable_x64(True):
+        for value in values[:at]:
+            scheduler.step(value)
+        plateau = comparisons.from_torch(scheduler)
+        for value in values[at:]:
+            scheduler.step(value)
+            plateau = plateau.step(value)
+            np.testing.assert_allclose(plateau.lr, optimizer.param_groups[0]["lr"], rtol=BOUND)
+
+
+def test_several_groups_have_a_schedule_each():
+    weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": weights[:1], "lr": 0.5}, {"params": weights[1:]}]
+    optimizer = torch.optim.SGD(groups, lr=0.1)
+    first, second = comparisons.from_torch(theirs.StepLR(optimizer, 2))
+    np.testing.assert_allclose([first(0), first(2)], [0.5, 0.05])
+    np.testing.assert_allclose([second(0), second(2)], [0.1, 0.01])
+    first, second = comparisons.from_torch(
+        theirs.ReduceLROnPlateau(optimizer, min_lr=[0.1, 0.01], patience=0)
+    )
+    np.testing.assert_allclose([first.lr, second.lr], [0.5, 0.1])
+    assert (first.min_lr, second.min_lr) == (0.1, 0.01)
+
+
+class OwnScheduler(theirs.StepLR):
+    """Whose rates cannot be known."""
+
+
+def make_optimizer():
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=LR)
+
+
+def make_stepped(epoch):
+    scheduler = theirs.CosineAnnealingWarmRestarts(make_optimizer(), 10)
+    scheduler.step(epoch)
+    return scheduler
+
+
+def make_late_chain():
+    optimizer = make_optimizer()
+    parts = [
+        NAMED["exp"].theirs(optimizer),
+        theirs.ChainedScheduler([NAMED["exp"].theirs(optimizer)]),
+    ]
+    return theirs.SequentialLR(optimizer, parts, [3])
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: OwnScheduler(make_optimizer(), 2),
+            "`comparisons.from_torch` can translate PyTorch's own schedulers only.\n"
+            "  expected: ChainedScheduler, ConstantLR, CosineAnnealingLR, "
+            "CosineAnnealingWarmRestarts, CyclicLR, ExponentialLR, LambdaLR, LinearLR, "
+            "MultiStepLR, MultiplicativeLR, OneCycleLR, PolynomialLR, ReduceLROnPlateau, "
+            "SequentialLR, StepLR\n"
+            f"  got:      {OwnScheduler.__module__}.OwnScheduler\n"
+            "Write its rates as a function of the count, as optax takes it.",
+        ),
+        (
+            lambda: make_stepped(2.5),
+            "`comparisons.from_torch` cannot translate a CosineAnnealingWarmRestarts that was "
+            "stepped with `epoch`.\n"
+            "  expected: T_cur=2, T_i=10 after 2 steps\n"
+            "  got:      T_cur=2.5, T_i=10\n"
+            "Call `scheduler.step()` without an argument, once in each update.",
+        ),
+        (
+            make_late_chain,
+            "`comparisons.from_torch` cannot translate a SequentialLR that comes to a chain or to "
+            "a sequence.\n"
+            "  expected: a scheduler that PyTorch can set to its beginning\n"
+            "  got:      torch.optim.lr_scheduler.ChainedScheduler, at which PyTorch raises "
+            "NotImplementedError\n"
+            "Write a sequence in a sequence as one.",
+        ),
+        (
+            lambda: theirs.LambdaLR(make_optimizer(), lambda n: 1.0 if n < 3 else 0.1),
+            "lambda_lr(lr_lambda=...)` must be a function that JAX can trace.",
+        ),
+    ],
+)
+def test_what_of_a_scheduler_cannot_be_translated(make, text):
+    with pytest.raises((ValueError, ArgumentError)) as caught:
+        comparisons.from_torch(make())
+    assert text in str(caught.value)
 
 
 def test_what_the_chains_do_that_their_parts_alone_do_not():

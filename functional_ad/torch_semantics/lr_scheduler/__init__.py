@@ -7,8 +7,11 @@ number of updates made before that gives the rate of the next one:
     schedule = lr_scheduler.cosine_annealing_lr(0.1, T_max=1000)
     optimizer = optim.sgd(schedule, momentum=0.9)
 
-At float64 the rates are PyTorch's to 1e-12 of the base rate, over 1,000 steps. At float32 they are
-PyTorch's, which Python computes at float64, to 1e-6 of the base rate.
+At float64 (`jax_enable_x64`) the rates are PyTorch's to 1e-12 of the greatest rate, over 1,000
+steps; `cosine_annealing_lr` says what its rise adds. At float32 they are PyTorch's, which Python
+computes at float64, to 1e-6 of it; `cyclic_lr` and `chained_scheduler` say where not. Schedules of
+optax's own are of float32 also at float64 for an optimizer's count, which is an int32: JAX divides
+it in float32.
 
 `reduce_lr_on_plateau` depends on what the training measures, and so returns a value that is
 updated. PyTorch's `LRScheduler` is the base class of its schedulers, and has no counterpart: here

@@ -18,7 +18,9 @@ def cosine_annealing_lr(lr: Any, T_max: int, eta_min: Any = 0.0) -> Schedule:  #
     """Lets the rate fall along half a cosine's wave, and rise again after it.
 
     PyTorch's ``CosineAnnealingLR``. ``optax.cosine_decay_schedule`` is the same up to ``T_max``,
-    and stays at its least after it.
+    and stays at its least after it. The closed form is computed, with which PyTorch's recursion
+    agrees to 1e-14 of ``lr`` up to ``T_max``. As it rises it multiplies its own roundings: up to
+    1e-11 of ``lr``, for any ``T_max`` below 1,000.
 
     Args:
         lr: The optimizer's learning rate: a number or a scalar array, traced or not.
