@@ -16,9 +16,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from comparisons import _trees
+from comparisons._backends import jax as jax_side
 from comparisons._case import DType, check_dtype
+from comparisons._casts import PRECISION, Cast, find_casts
 from comparisons._environment import describe_environment
-from comparisons._inputs import prepare_inputs
+from comparisons._inputs import prepare_inputs, widen
 from comparisons._results import CaseResult, LeafResult, Trajectory
 from comparisons._runner import read_source
 from comparisons._trajectory._conclusion import conclude
@@ -102,11 +104,17 @@ def compare_training(
     check_dtype("compare_training", dtype)
     start = time.perf_counter()
     info = _find_info(dtype)
+    start_state = _prepare_state(state, dtype)
+    runs = Runs(_compile(jax_step) if jit else jax_step, torch_step, start_state)
     forced, free = ForcedRecord(info[0]), FreeRecord(*info)
-    runs = Runs(_compile(jax_step) if jit else jax_step, torch_step, _prepare_state(state, dtype))
+    casts: tuple[Cast, ...] = ()
     with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
         for batch in _read(batches):
-            runs.advance(_prepare(batch, dtype, f"batch {runs.steps + 1}"), dtype, forced, free)
+            prepared = _prepare(batch, dtype, f"batch {runs.steps + 1}")
+            if not runs.steps:
+                casts = _find_casts(jax_step, start_state, prepared)
+                free = FreeRecord(*info, coarse=any(map(_is_coarse, casts)))
+            runs.advance(prepared, dtype, forced, free)
     if not runs.steps:
         raise ValueError(
             "`compare_training(batches=...)` must hold at least one batch: comparing nothing "
@@ -125,6 +133,7 @@ def compare_training(
             jax_source=read_source(jax_step),
             torch_source=read_source(torch_step),
             dtype=dtype,
+            casts=tuple(map(str, casts)),
             seconds=seconds,
             vacuity=_find_vacuity(runs),
             trajectory=trajectory,
@@ -133,6 +142,17 @@ def compare_training(
     return Report(
         (describe(*conclusion.forced), describe(*conclusion.free)), describe_environment()
     )
+
+
+def _find_casts(step: Callable[..., Any], state: Any, batch: Any) -> tuple[Cast, ...]:
+    """Where JAX's float64 runs compute at less; nowhere if the step cannot be traced."""
+    with jax_side.session("float64"):
+        return find_casts(step, jax_side.from_numpy(widen((state, batch)))) or ()
+
+
+def _is_coarse(cast: Cast) -> bool:
+    """Whether a cast is to less than float32: nothing at float64 then shows below its last bit."""
+    return PRECISION[cast.taken] < PRECISION["float32"]
 
 
 def _compile(step: Callable[..., Any]) -> Callable[..., Any]:

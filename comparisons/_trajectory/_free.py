@@ -13,6 +13,10 @@ the greatest of the leaf, and `noise` the greatest of all steps so far:
     LESS_ACCURATE  |J - T64| > ERROR_FACTOR (noise + eps max|T64|)
 
 NONFINITE is either where one side only is NaN or infinite.
+
+A step that computes at less than float32 inside, as Muon does in bfloat16, does so in the float64
+runs, too: there a last bit of float64 changes nothing, until it changes one of bfloat16. What rounding
+does at float64 is then what it does at the working dtype: noise64 is at least noise.
 """
 
 from __future__ import annotations
@@ -72,8 +76,9 @@ class FreeLeaf(LeafRecord):
 class FreeRecord:
     """The records of all leaves, by quantity and path, and the curves."""
 
-    def __init__(self, eps: float, tiny: float):
+    def __init__(self, eps: float, tiny: float, *, coarse: bool = False):
         self._eps, self._tiny = eps, tiny
+        self._eps64 = eps if coarse else EPS64
         self.leaves: dict[tuple[str, str], FreeLeaf] = collections.defaultdict(FreeLeaf)
         self.curves = CurveRecord()
 
@@ -99,7 +104,7 @@ class FreeRecord:
         record.noise = max(record.noise, torch_error, alone)
         if is_floating(theirs):
             record.weigh(measure_scale(theirs64), torch_error, jax_error)
-            record.noise64 = max(record.noise64, alone64, record.noise * EPS64 / self._eps)
+            record.noise64 = max(record.noise64, alone64, record.noise * self._eps64 / self._eps)
             self.curves.observe(quantity, path, ours, theirs, gap, gap64, max(torch_error, alone))
             self._note_parting(step, record, gap, alone)
         else:
@@ -107,7 +112,7 @@ class FreeRecord:
         # Of integers there is no rounding: any noise at all makes them undecided.
         floor = (self._eps * record.scale + self._tiny) if is_floating(theirs) else 0.0
         allowed = ERROR_FACTOR * (record.noise + floor)
-        allowed64 = NOISE_FACTOR * (record.noise64 + floor * EPS64 / self._eps)
+        allowed64 = NOISE_FACTOR * (record.noise64 + floor * self._eps64 / self._eps)
 
         verdict = Verdict.AGREES if gap else Verdict.IDENTICAL
         if gap64 > allowed64:

@@ -1,4 +1,4 @@
-"""Cases of both kinds in one run: training cases beside parity cases, in this process and others."""
+"""Cases of both kinds in one run: training cases beside parity cases, here and in workers."""
 
 import json
 

@@ -51,13 +51,14 @@ def make_jax_step(
         loss, grads = gradients(params, batch)
         if max_norm is not None:
             grads = functional_ad.clip_by_norm(grads, max_norm).grads
-        before = _write(optimizer, transform.init(_prune(params, grads)), state["optimizer"])
-        updates, after = transform.update(grads, before, params)
-        trained: Any = jax.tree.map(
-            lambda p, u: p if u is None else p + u, params, updates, is_leaf=_is_none
+        trained = _prune(params, grads)
+        before = _write(optimizer, transform.init(trained), state["optimizer"])
+        updates, after = transform.update(grads, before, trained)
+        params = jax.tree.map(
+            lambda u, p: p if u is None else p + u, updates, params, is_leaf=_is_none
         )
         aux = {"loss": loss, "grads": _drop_none(grads)}
-        return {"params": trained, "optimizer": _read(optimizer, after, state["optimizer"])}, aux
+        return {"params": params, "optimizer": _read(optimizer, after, state["optimizer"])}, aux
 
     return step
 
@@ -99,8 +100,9 @@ def make_loop_step(
     names = [name for name, _ in module.named_parameters()]
     params = {name: p.detach().clone() for name, p in module.named_parameters()}
     slots = {name: begin(p) for name, p in params.items()}
-    keys = list(slots[names[0]])
-    trees = {key: _nest({name: slots[name][key] for name in names}) for key in keys}
+    keys = list(dict.fromkeys(key for slot in slots.values() for key in slot))
+    having = {key: [name for name in names if key in slots[name]] for key in keys}
+    trees = {key: _nest({name: slots[name][key] for name in having[key]}) for key in keys}
     state: State = {"params": _nest(params), "optimizer": {**trees, **shared}}
 
     def step(state: State, batch: Any) -> tuple[State, dict[str, Any]]:
@@ -118,7 +120,7 @@ def make_loop_step(
         flat = {key: _flatten(state["optimizer"][key]) for key in keys}
         for name, parameter in own.items():
             optimizer.state[parameter].update(
-                {key: flat[key][name].clone() for key in keys},
+                {key: flat[key][name].clone() for key in keys if name in having[key]},
                 **{
                     key: torch.as_tensor(state["optimizer"][key]).clone().to(_count_dtype())
                     for key in shared
@@ -129,7 +131,7 @@ def make_loop_step(
         grads = {name: own[name].grad.clone() for name in names}
         optimizer.step()
         after = {name: optimizer.state[own[name]] for name in names}
-        read = {key: _nest({n: after[n][key].clone() for n in names}) for key in keys}
+        read = {key: _nest({n: after[n][key].clone() for n in having[key]}) for key in keys}
         common = {key: torch.as_tensor(after[names[0]][key]).clone() for key in shared}
         new = {name: own[name].detach().clone() for name in names}
         return (

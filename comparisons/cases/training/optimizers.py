@@ -160,8 +160,8 @@ CASES = (
     make_closure_case(
         "lbfgs",
         "mlp",
-        lambda ps: T.LBFGS(ps, lr=0.5, max_iter=4, line_search_fn="strong_wolfe"),
-        lambda: optim.lbfgs(0.5, max_iter=4, line_search_fn="strong_wolfe"),
+        lambda ps: T.LBFGS(ps, lr=0.1, max_iter=4),
+        lambda: optim.lbfgs(0.1, max_iter=4),
         "An optimizer that evaluates the loss itself, begun anew at each batch.",
     ),
 )

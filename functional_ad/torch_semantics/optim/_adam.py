@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -21,6 +22,7 @@ from functional_ad.torch_semantics.optim._hyperparameters import (
     check_common,
     check_flags,
 )
+from functional_ad.torch_semantics.optim._moments import correct_bias, scale_by_moments
 
 
 def adam(
@@ -40,9 +42,8 @@ def adam(
     ``optax.amsgrad`` is another rule: it takes the largest of the corrected averages, PyTorch
     corrects the largest of the averages as they are.
 
-    In float64 it is PyTorch's to rounding. In float32 without ``jax_enable_x64``, the correction
-    1 − β2ᵗ is computed in float32, PyTorch's in float64: with β2 = 0.999 the first updates differ
-    by up to 1e-5 of their size, and later ones by less. optax's differ so, too.
+    In float32, too, it is PyTorch's to rounding. ``optax.adam`` is not: its correction 1 − β2ᵗ is
+    that of a rounded β2, and with 0.999 its first updates are off by up to 1e-5 of their size.
 
     Args:
         lr: The learning rate: a number, a scalar array or an optax schedule.
@@ -144,14 +145,18 @@ def _make(
 
 
 def _scale_by_adam(beta1: Any, beta2: Any, eps: Any) -> optax.GradientTransformation:
-    return with_own_count(lambda count: optax.scale_by_adam(evaluate(beta1, count), beta2, eps))
+    def make_direction(step: Any, correction: Any) -> Callable[[Any, Any], Any]:
+        root = jnp.sqrt(correct_bias(beta2, step))
+        return lambda m, v: m / correction / (jnp.sqrt(v) / root + eps)
+
+    return scale_by_moments(beta1, beta2, make_direction)
 
 
 def _scale_by_amsgrad(beta1: Any, beta2: Any, eps: Any) -> optax.GradientTransformation:
     """The largest average v is corrected only now: m / (√v / c + eps) is c · m / (√v + c · eps)."""
 
     def correct(count: Any) -> Any:
-        return jnp.sqrt(1 - beta2 ** optax.safe_increment(count))
+        return jnp.sqrt(correct_bias(beta2, optax.safe_increment(count)))
 
     def make(count: Any) -> optax.GradientTransformation:
         return optax.scale_by_amsgrad(

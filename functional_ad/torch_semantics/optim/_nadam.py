@@ -23,6 +23,7 @@ from functional_ad.torch_semantics.optim._hyperparameters import (
     check_common,
     check_flags,
 )
+from functional_ad.torch_semantics.optim._moments import correct_bias
 
 
 class ScaleByNadamState(NamedTuple):
@@ -115,7 +116,7 @@ def _scale_by_nadam(
         nu = optax.tree.update_moment(updates, state.nu, beta2, 2)
         of_gradient = (1 - share) / (1 - product)
         of_average = next_share / (1 - product * next_share)
-        correction = 1 - beta2**count
+        correction = correct_bias(beta2, count.astype(get_scalar_dtype(updates)))
 
         def look_ahead(g: Any, m: Any, v: Any) -> Any:
             a, b, c = (x.astype(g.dtype) for x in (of_gradient, of_average, correction))

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
-import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
 
 from functional_ad.torch_semantics._arguments import check_number
 from functional_ad.torch_semantics.optim._composition import (
     add_weight_decay,
     compose,
-    evaluate,
-    get_scalar_dtype,
 )
 from functional_ad.torch_semantics.optim._hyperparameters import (
     Betas,
@@ -24,6 +21,7 @@ from functional_ad.torch_semantics.optim._hyperparameters import (
     check_common,
     check_flags,
 )
+from functional_ad.torch_semantics.optim._moments import scale_by_moments
 
 THRESHOLD: Final = 5.0
 """PyTorch rectifies steps whose average is longer than this."""
@@ -85,30 +83,11 @@ def radam(
 
 
 def _scale_by_radam(beta1: Any, beta2: Any, eps: Any) -> optax.GradientTransformation:
-    def init(params: PyTree) -> optax.ScaleByAdamState:
-        # Not the same zeros twice: one buffer cannot be donated for two.
-        zeros = (jax.tree.map(jnp.zeros_like, params) for _ in range(2))
-        return optax.ScaleByAdamState(jnp.zeros((), jnp.int32), *zeros)
+    def make_direction(step: Any, correction: Any) -> Callable[[Any, Any], Any]:
+        rectified, factor = _rectify(beta2, step)
+        return lambda m, v: m / correction * jnp.where(rectified, factor / (jnp.sqrt(v) + eps), 1.0)
 
-    def update(
-        updates: PyTree, state: Any, params: PyTree | None = None
-    ) -> tuple[PyTree, optax.ScaleByAdamState]:
-        del params
-        count: Any = optax.safe_increment(state.count)
-        first = evaluate(beta1, state.count)
-        mu = optax.tree.update_moment(updates, state.mu, first, 1)
-        nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, beta2, 2)
-        dtype = get_scalar_dtype(updates)
-        rectified, factor = _rectify(beta2, count.astype(dtype))
-        correction = 1 - first**count
-
-        def scale(m: Any, v: Any) -> Any:
-            step = jnp.where(rectified, factor / (jnp.sqrt(v) + eps), 1.0)
-            return (m / correction * step).astype(m.dtype)
-
-        return jax.tree.map(scale, mu, nu), optax.ScaleByAdamState(count, mu, nu)
-
-    return optax.GradientTransformation(init, update)
+    return scale_by_moments(beta1, beta2, make_direction)
 
 
 def _rectify(beta2: Any, count: Any) -> tuple[Any, Any]:
