@@ -15,8 +15,8 @@ the greatest of the leaf, and `noise` the greatest of all steps so far:
 NONFINITE is either where one side only is NaN or infinite.
 
 A step that computes at less than float32 inside, as Muon does in bfloat16, does so in the float64
-runs, too: there a last bit of float64 changes nothing, until it changes one of bfloat16. What rounding
-does at float64 is then what it does at the working dtype: noise64 is at least noise.
+runs, too: a last bit of float64 changes nothing there, until it changes one of bfloat16. What
+rounding does at float64 is then what it does at the working dtype: noise64 is at least noise.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from comparisons._evidence import Evidence
 from comparisons._referee import judge
 from comparisons._trajectory import _curves
 from comparisons._trajectory._forced import Forced, ForcedRecord
+from comparisons._trajectory._free import Free, FreeRecord
 from comparisons._trajectory._sides import Stepped
 
 LR = 1e-2
@@ -757,3 +758,30 @@ def test_the_report_is_complete_as_json():
     assert again == report
     assert again.cases[0].trajectory == report.cases[0].trajectory
     assert math.isfinite(again.cases[1].trajectory.curves[-1].noise[-1])
+
+
+@pytest.mark.parametrize(
+    ("coarse", "gap", "outcome"),
+    [(False, 1e-6, "fail"), (True, 1e-6, "pass"), (True, 1e-3, "fail")],
+)
+def test_at_half_precision_float64_shows_no_more_than_the_working_dtype(coarse, gap, outcome):
+    """A step in bfloat16 is one at float64, too: what rounding does there is what it does here."""
+    info = np.finfo(np.float32)
+    record = FreeRecord(float(info.eps), float(info.tiny), coarse=coarse)
+    ones = np.ones(3)
+    near = np.float32(1 + 1e-6) * np.ones(3, np.float32)
+    leaves = Free(near, near, ones + gap, ones, near, ones)
+    record.observe(1, Free(*(Stepped({"w": leaf}, {}) for leaf in leaves)))
+    assert record.leaves["state", "w"].result.verdict.outcome == outcome
+
+
+def test_a_step_in_half_precision_is_told_with_its_line():
+    def jax_step(state, batch):
+        return {"w": state["w"] - batch.astype(jnp.bfloat16).astype(batch.dtype)}, {}
+
+    def torch_step(state, batch):
+        return {"w": state["w"] - batch.bfloat16().to(batch.dtype)}, {}
+
+    report = compare_training(jax_step, torch_step, {"w": np.ones(3)}, [np.ones(3)] * 2)
+    (cast,) = report.cases[1].casts
+    assert "bfloat16 at test_trajectory.py" in cast

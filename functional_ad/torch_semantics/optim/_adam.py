@@ -68,7 +68,7 @@ def adam(
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
         >>> print(optax.apply_updates(params, updates))
-        [ 0.9000007 -1.9000007]
+        [ 0.9 -1.9]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
@@ -115,7 +115,7 @@ def adamw(
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
         >>> print(optax.apply_updates(params, updates))
-        [ 0.8500007 -1.8000007]
+        [ 0.85 -1.8 ]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html

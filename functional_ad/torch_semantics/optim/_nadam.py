@@ -79,7 +79,7 @@ def nadam(
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
         >>> print(optax.apply_updates(params, updates))
-        [ 0.8943555 -1.8943555]
+        [ 0.8943548 -1.8943548]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.NAdam.html

@@ -67,7 +67,7 @@ def radam(
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
         >>> print(optax.apply_updates(params, updates))
-        [ 0.95 -1.7 ]
+        [ 0.95      -1.6999999]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.RAdam.html
