@@ -9,11 +9,13 @@ from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
-from functional_ad.training._config import MODELS, Config
+from functional_ad.training._architecture import MODELS
+from functional_ad.training._config import Config
 from functional_ad.training._config_file import NONE, format_config_file, read_config_file
 from functional_ad.training._errors import CommandError, ConfigError
 from functional_ad.training._execution import Execution
-from functional_ad.training._options import Option, Switch, format_value, get_options
+from functional_ad.training._kinds import Switch
+from functional_ad.training._options import Option, format_value, get_options
 
 PROGRAM: Final = "functional-ad-train"
 

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import textwrap
 from collections.abc import Mapping
 from typing import Any, Final
 
+from functional_ad.training._architecture import (
+    MODELS,
+    NETWORKS,
+    Architecture,
+    check_together,
+)
 from functional_ad.training._errors import ConfigError
+from functional_ad.training._kinds import (
+    Choice,
+    Flag,
+    Integer,
+    Mesh,
+    Number,
+    Numbers,
+    Table,
+    Words,
+)
 from functional_ad.training._optimizers import (
     CONSTANT,
     MUON,
@@ -18,22 +33,8 @@ from functional_ad.training._optimizers import (
     Recipe,
     build_recipe,
 )
-from functional_ad.training._options import (
-    Choice,
-    Flag,
-    Integer,
-    Mesh,
-    Number,
-    Numbers,
-    Table,
-    Words,
-    get_options,
-    option,
-)
+from functional_ad.training._options import describe_options, get_options, option
 
-MODELS: Final = ("linear", "mlp", "cnn", "transformer")
-NETWORKS: Final = ("mlp", "cnn", "transformer")
-DATA: Final = ("tutorial", "digits", "text")
 REMAT: Final = ("none", "full", "dots", "dots_with_no_batch_dims")
 DTYPES: Final = ("float32", "bfloat16", "float16")
 
@@ -45,11 +46,9 @@ Of the text it depends on the version of Python and on the context."""
 MAX_SEED: Final = 2**32 - 1
 _MANY: Final = 1000  # updates of a run whose data are not loaded yet
 
-_DATA_OF: Final = {"linear": "tutorial", "mlp": "digits", "cnn": "digits", "transformer": "text"}
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
+class Config(Architecture):
     """The configuration of a training run; by default the tutorial's worked case.
 
     `for_model` gives the defaults that go with another model.
@@ -65,67 +64,6 @@ class Config:
         'digits'
     """
 
-    model: str = option(
-        Choice(MODELS),
-        "linear: y = a*x + b, as in the tutorial. mlp: a perceptron. cnn: two convolutions and two "
-        "linear layers. transformer: predicts the next byte, from all bytes before it.",
-        "linear",
-    )
-    data: str = option(
-        Choice(DATA),
-        "tutorial: the tutorial's 20 pairs, for linear. digits: scikit-learn's, for mlp and cnn. "
-        "text: Python's own help topics, for transformer.",
-        "tutorial",
-        mlp="digits",
-        cnn="digits",
-        transformer="text",
-    )
-    layers: int | None = option(
-        Integer(1, 256),
-        "Hidden layers of the mlp, or blocks of the transformer.",
-        models=("mlp", "transformer"),
-        mlp=1,
-        transformer=2,
-    )
-    width: int | None = option(
-        Integer(1, 65536),
-        "Width of the transformer's blocks (torch: d_model), a multiple of the heads.",
-        models=("transformer",),
-        transformer=128,
-    )
-    hidden: int | None = option(
-        Integer(1, 8192),
-        "Width of the mlp's hidden layers, of the cnn's, or of those in the transformer's blocks "
-        "(torch: dim_feedforward).",
-        models=NETWORKS,
-        mlp=256,
-        cnn=128,
-        transformer=512,
-    )
-    heads: int | None = option(
-        Integer(1, 1024),
-        "Attention heads of the transformer.",
-        models=("transformer",),
-        transformer=4,
-    )
-    channels: int | None = option(
-        Integer(1, 4096),
-        "Channels of the cnn's first convolution; the second has twice as many.",
-        models=("cnn",),
-        cnn=32,
-    )
-    context: int | None = option(
-        Integer(1, 65536),
-        "Bytes in a sequence of the text.",
-        models=("transformer",),
-        transformer=128,
-    )
-    dropout: float | None = option(
-        Number(low=0.0, below=1.0),
-        "The share of hidden values that an update leaves out.",
-        models=NETWORKS,
-        **dict.fromkeys(NETWORKS, 0.0),
-    )
     epochs: int = option(
         Integer(1),
         "How often to go through the training examples.",
@@ -250,6 +188,12 @@ class Config:
         True,
         **dict.fromkeys(NETWORKS, False),
     )
+    log_grad_norm: bool = option(
+        Flag(),
+        "Whether to log the norm of each interval's last gradients. It is known anyway if they are "
+        "kept or clipped; otherwise it costs a pass over them.",
+        False,
+    )
     log_intermediates: bool | None = option(
         Flag(),
         "Whether to log the norms of the gradients of hidden values, after each interval.",
@@ -258,24 +202,14 @@ class Config:
     )
 
     def __post_init__(self) -> None:
-        for name, told in get_options(Config).items():
-            value = getattr(self, name)
-            if told.models and self.model not in told.models:
-                _check_together(name, value, None, self.model)
-            elif value is not None or not told.optional:
-                # Kept as it is checked: a list as a tuple, an integer as a float.
-                object.__setattr__(self, name, told.kind.check(name, value))
-        _check_together("data", self.data, _DATA_OF[self.model], self.model)
+        Architecture.__post_init__(self)  # without `super`: dataclasses with slots are made twice
         examples = TRAINING_EXAMPLES.get(self.data)
         if examples is not None:
             check_batch_size(self, examples)
         high = Integer(1, self.batch_size)
         high.check("microbatches", self.microbatches, "the batch size")
-        if self.width is not None and self.heads is not None and self.width % self.heads:
-            expected = f"a multiple of the heads, {self.heads}"
-            raise ConfigError("width", expected=expected, got=repr(self.width))
         if self.model == "linear":
-            _check_together("compute_dtype", self.compute_dtype, "float32", self.model)
+            check_together("compute_dtype", self.compute_dtype, "float32", self.model)
             if self.optimizer == MUON:
                 expected = "another one with the model 'linear', which has no matrix"
                 raise ConfigError("optimizer", expected=expected, got=repr(MUON))
@@ -343,24 +277,10 @@ def check_batch_size(config: Config, examples: int) -> None:
     Integer(1, examples).check("batch_size", config.batch_size, means)
 
 
-def _check_together(field: str, value: object, needed: object, model: str) -> None:
-    if value != needed:
-        expected = "nothing" if needed is None else repr(needed)
-        raise ConfigError(field, expected=f"{expected} with the model {model!r}", got=repr(value))
-
-
 def _name_nearest(name: str, options: dict[str, Any]) -> str:
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.0)
     return f"a field of `Config`, such as {near[0]!r}"
 
 
-def _describe_options() -> str:
-    """The docstring's last section, of the texts that the command line's help has, too."""
-    fill = textwrap.TextWrapper(96, initial_indent=" " * 8, subsequent_indent=" " * 12).fill
-    options = get_options(Config)
-    lines = [fill(f"{name}: {told.text}") for name, told in options.items()]
-    return "\n".join(["\n\n    Attributes:", *lines, "    "])
-
-
 if Config.__doc__:  # there is none under `python -OO`
-    Config.__doc__ = Config.__doc__.rstrip() + _describe_options()
+    Config.__doc__ = Config.__doc__.rstrip() + describe_options(Config)

@@ -7,7 +7,8 @@ import re
 from typing import Final
 
 from functional_ad.training._errors import ConfigError
-from functional_ad.training._options import Flag, Integer, Switch, Word, get_options, option
+from functional_ad.training._kinds import Flag, Integer, Switch, Word
+from functional_ad.training._options import check_options, option
 
 AUTO: Final = "auto"
 
@@ -73,10 +74,7 @@ class Execution:
     )
 
     def __post_init__(self) -> None:
-        for name, told in get_options(Execution).items():
-            value = getattr(self, name)
-            if value is not None or not told.optional:
-                object.__setattr__(self, name, told.kind.check(name, value))
+        check_options(self)
         if self.run_dir is None:
             for name in ("fresh", "resume"):
                 _check_absent(name, getattr(self, name) or None, "without --run-dir")

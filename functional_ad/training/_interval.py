@@ -26,7 +26,8 @@ class Outcome(NamedTuple):
         losses: The mean loss of each update's batch.
         finite: Whether every parameter that is trained is finite after it.
         learning_rate: That of the last update.
-        grad_norm: The norm of the last update's gradients, before they are clipped.
+        grad_norm: The norm of the last update's gradients, before they are clipped; None unless
+            they are clipped or kept, or the configuration asks for it.
         loss_scale: The scale of the loss after it, where it is scaled.
     """
 
@@ -34,16 +35,16 @@ class Outcome(NamedTuple):
     losses: Float32[Array, " updates"]
     finite: Bool[Array, ""]
     learning_rate: Float32[Array, ""]
-    grad_norm: Float32[Array, ""]
+    grad_norm: Float32[Array, ""] | None
     loss_scale: Float32[Array, ""] | None
 
 
 class _Figures(NamedTuple):
-    """What an update tells; the norm is 0 where nobody asks for it."""
+    """What an update tells."""
 
     loss: Array
     weight: Array
-    norm: Array
+    norm: Array | None
 
 
 RunInterval = Callable[[State, Rows, Examples], tuple[State, Outcome]]
@@ -79,6 +80,9 @@ def build_interval(
             return carry, _Figures(loss, count_real(batch), norm)
 
         state, figures = jax.lax.scan(update, state._replace(params=trained), (rows, is_last))
+        norm = None if figures.norm is None else figures.norm[-1]
+        if norm is None and state.grads is not None:
+            norm = _compute_norm(state.grads)
         finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state.params)]
         # Divided first: the share of a single update is exactly 1, and its loss stays as it is.
         loss = jnp.sum(figures.loss * (figures.weight / jnp.sum(figures.weight)))
@@ -87,7 +91,7 @@ def build_interval(
             losses=figures.loss,
             finite=jnp.all(jnp.stack(finite)),
             learning_rate=jnp.float32(_get_rate(task, state, state.step - 1)),
-            grad_norm=figures.norm[-1],
+            grad_norm=norm,
             loss_scale=None if state.loss_scale is None else state.loss_scale.current,
         )
         if state.plateau is not None:
@@ -99,18 +103,20 @@ def build_interval(
 
 def descend(
     task: Task, state: State, loss: Array, grads: PyTree, is_last: Array
-) -> tuple[State, Array]:
-    """Takes the step that gradients give; returns their norm, too, before they are clipped."""
+) -> tuple[State, Array | None]:
+    """Takes the step that gradients give; returns their norm, too, if it is asked for."""
     config, recipe = task.config, task.recipe
     scale, taken = state.loss_scale, None
     if scale is not None:
         grads, taken = scale.unscale(grads)
         scale = scale.update(taken)
-    if config.max_norm is None:
-        # A pass over all gradients, and only the last one's norm is told.
-        norm = jax.lax.cond(is_last, _compute_norm, lambda grads: jnp.float32(0), grads)
-    else:
+    norm = None
+    if config.max_norm is not None:
         grads, norm, _ = clip_by_norm(grads, config.max_norm)
+    elif config.log_grad_norm and not config.keep_grads:
+        # Whatever else the gradients are used for costs a pass over them: a sixth of an update of
+        # a small perceptron. So it is not computed unasked, and of the last update only.
+        norm = jax.lax.cond(is_last, _compute_norm, lambda grads: jnp.float32(0), grads)
     momentum = None if recipe.momentum is None else recipe.momentum(state.step)
     optimizer = recipe.make(_get_rate(task, state, state.step), momentum)
     updates, memory = optimizer.update(grads, state.optimizer, state.params, value=loss)

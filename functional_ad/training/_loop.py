@@ -41,7 +41,8 @@ class Interval:
         test_accuracy: Share of the test examples that are classified rightly after the interval, 0
             to 1; None as for the loss.
         learning_rate: That of the last update.
-        grad_norm: The norm of the last update's gradients, before they are clipped.
+        grad_norm: The norm of the last update's gradients, before they are clipped; None unless
+            they are clipped or kept, or the configuration asks for it.
         loss_scale: The scale of the loss after the interval; None where it is not scaled.
         intermediates: The norms of the gradients of hidden values, by name; None unless the
             configuration asks for them.
@@ -62,7 +63,7 @@ class Interval:
     test_loss: float | None
     test_accuracy: float | None
     learning_rate: float
-    grad_norm: float
+    grad_norm: float | None
     loss_scale: float | None
     intermediates: dict[str, float] | None
     examples: int
@@ -258,7 +259,7 @@ def run_intervals(
             test_loss=None if evaluation is None else float(evaluation.loss),
             test_accuracy=_to_float(None if evaluation is None else evaluation.accuracy),
             learning_rate=_shorten(outcome.learning_rate),
-            grad_norm=float(outcome.grad_norm),
+            grad_norm=_to_float(outcome.grad_norm),
             loss_scale=_to_float(outcome.loss_scale),
             intermediates=measured and {name: float(norm) for name, norm in measured.items()},
             examples=taken.count_examples(),

@@ -126,7 +126,6 @@ class MetricsFile:
             "test_loss": None if interval.test_loss is None else _finite(interval.test_loss),
             "test_accuracy": interval.test_accuracy,
             "learning_rate": interval.learning_rate,
-            "grad_norm": _finite(interval.grad_norm),
             **_list_asked_for(interval),
             "examples_per_second": round(interval.examples / interval.seconds, 1),
             "seconds": round(interval.seconds, 6),
@@ -229,6 +228,8 @@ def _hold_interrupts() -> Generator[None]:
 def _list_asked_for(interval: Interval) -> dict[str, Any]:
     """What not every run has."""
     fields: dict[str, Any] = {}
+    if interval.grad_norm is not None:
+        fields["grad_norm"] = _finite(interval.grad_norm)
     if interval.loss_scale is not None:
         fields["loss_scale"] = interval.loss_scale
     if interval.intermediates is not None:

@@ -23,9 +23,9 @@ from jaxtyping import Array, PyTree
 from functional_ad import LossScale
 from functional_ad.training._errors import ConfigError
 from functional_ad.training._gradients import Batch, Gradients, build_gradients, count_real
+from functional_ad.training._kinds import Mesh as MeshOption
+from functional_ad.training._kinds import parse_mesh
 from functional_ad.training._models import Params
-from functional_ad.training._options import Mesh as MeshOption
-from functional_ad.training._options import parse_mesh
 from functional_ad.training._plan import Rows
 from functional_ad.training._state import State
 from functional_ad.training._task import Task

@@ -9,7 +9,8 @@ import pytest
 
 from functional_ad.training import Config
 from functional_ad.training._execution import Execution
-from functional_ad.training._options import Switch, get_options
+from functional_ad.training._kinds import Switch
+from functional_ad.training._options import get_options
 
 pytest.importorskip("typer")
 

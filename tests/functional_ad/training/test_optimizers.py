@@ -269,6 +269,27 @@ def test_gradients_are_clipped_and_their_norm_is_told_before():
     np.testing.assert_allclose(step, 0.01 * got, rtol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"keep_grads": True}, True),
+        ({"max_norm": 99.0}, True),
+        ({"log_grad_norm": True}, True),
+        ({}, False),
+    ],
+)
+def test_the_norm_of_the_last_gradients_is_told_if_it_is_known_or_asked_for(fields, told):
+    first, second = train(Config(epochs=2)).intervals
+
+    config = Config(epochs=2, log_every=2, **{"keep_grads": False, **fields})
+    (both,) = train(config).intervals
+
+    assert (both.grad_norm is not None) == told
+    if told:
+        assert first.grad_norm != second.grad_norm
+        np.testing.assert_allclose(both.grad_norm, second.grad_norm, rtol=RTOL)
+
+
 def half_model(power):
     """w·x, with w held in float16 on the way, and its slope at 2 to that power."""
     return Model(

@@ -17,9 +17,9 @@ from functional_ad.training._checkpoints import (
     save_checkpoint,
 )
 from functional_ad.training._data import Dataset, Examples
+from functional_ad.training._kinds import parse_mesh
 from functional_ad.training._manifest import Manifest
 from functional_ad.training._models import Model
-from functional_ad.training._options import parse_mesh
 from functional_ad.training._plan import make_plan
 from functional_ad.training._programs import Programs, build_programs
 from functional_ad.training._sharding import make_layout
