@@ -49,7 +49,7 @@ RULES: Final[tuple[tuple[str, PartitionSpec], ...]] = (
     ("*linear1/kernel", COLUMNS),
     ("*linear1/bias", VECTOR),
     ("*linear2/kernel", ROWS),
-    ("token_embedding/embedding", COLUMNS),
+    ("*_embedding/embedding", COLUMNS),
     ("head/kernel", ROWS),
 )
 """Which parameters are spread over the axis ``model``, and along which of their axes.

@@ -16,6 +16,7 @@ from functional_ad.training._checkpoints import (
     restore_checkpoint,
     save_checkpoint,
 )
+from functional_ad.training._config import NETWORKS
 from functional_ad.training._data import Dataset, Examples
 from functional_ad.training._kinds import parse_mesh
 from functional_ad.training._manifest import Manifest
@@ -23,7 +24,7 @@ from functional_ad.training._models import Model
 from functional_ad.training._plan import make_plan
 from functional_ad.training._programs import Programs, build_programs
 from functional_ad.training._sharding import make_layout
-from functional_ad.training._state import State
+from functional_ad.training._state import State, init_state
 from functional_ad.training._task import build_task
 
 EXAMPLES, TEST_EXAMPLES, INPUTS, HIDDEN, CLASSES, BATCH = 44, 9, 6, 16, 4, 16
@@ -202,6 +203,27 @@ def test_a_matrix_that_cannot_be_divided_is_named():
 
     assert caught.value.expected == "an axis model that divides 16, for linear1/bias of 16"
     assert caught.value.got == "model=3"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_large_matrices_of_every_model_are_spread(name):
+    pytest.importorskip("flax")
+    task = build_task(Config.for_model(name), 10)
+    shapes = jax.eval_shape(lambda: init_state(task))
+    shardings = make_layout("data=1,model=2", 32).shard(shapes)
+
+    spread = jax.tree.map(
+        lambda leaf, sharding: "model" in sharding.spec, shapes.params, shardings.params
+    )
+    pairs = [
+        (leaf.size, is_spread)
+        for leaf, is_spread in zip(
+            jax.tree.leaves(shapes.params), jax.tree.leaves(spread), strict=True
+        )
+    ]
+    assert all(is_spread for size, is_spread in pairs if size > 1000)
+    share = sum(size for size, is_spread in pairs if is_spread) / sum(size for size, _ in pairs)
+    assert share > 0.9
 
 
 def test_spaces_in_a_mesh_do_not_matter():
