@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -88,10 +89,15 @@ class Plan:
     def _order(self, epoch: int) -> np.ndarray:
         if self.batches == 1 or self.seed is None:
             return np.arange(self.examples)
-        # The seeding of a SeedSequence and the shuffling of a RandomState are promised never to
-        # change; those of newer generators are not.
-        seeds = np.random.SeedSequence([self.seed, epoch])
-        return np.random.RandomState(np.random.MT19937(seeds)).permutation(self.examples)
+        return _shuffle(self.examples, self.seed, epoch)
+
+
+@functools.lru_cache(maxsize=2)  # an epoch may have many intervals, and one may have two epochs
+def _shuffle(examples: int, seed: int, epoch: int) -> np.ndarray:
+    # The seeding of a SeedSequence and the shuffling of a RandomState are promised never to change;
+    # those of newer generators are not.
+    seeds = np.random.SeedSequence([seed, epoch])
+    return np.random.RandomState(np.random.MT19937(seeds)).permutation(examples)
 
 
 def make_plan(config: Config, examples: int, *, devices: int = 1) -> Plan:

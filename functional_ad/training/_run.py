@@ -48,7 +48,8 @@ def run_command(command: Command) -> None:
         MissingExtraError: The data need a package that is not installed.
     """
     config, execution = command.config, command.execution
-    folder = None if execution.run_dir is None else _make_folder(execution.run_dir)
+    folder = _make_folder("run_dir", execution.run_dir)
+    profile = _make_folder("profile", execution.profile)
     alone = execution.coordinator is None
     if not alone:
         join_processes(execution, PROGRAM)
@@ -92,7 +93,7 @@ def run_command(command: Command) -> None:
                 on_interval=report,
                 checkpoints=checkpoints,
                 find_nonfinite=execution.find_nonfinite,
-                profile=None if execution.profile is None else Path(execution.profile),
+                profile=profile,
             )
         except Interrupted as error:
             if folder is None:
@@ -114,12 +115,15 @@ def format_command(arguments: list[str]) -> str:
     return shlex.join(word for word in rest if word != "--fresh")
 
 
-def _make_folder(name: str) -> Path:
+def _make_folder(option: str, name: str | None) -> Path | None:
+    if name is None:
+        return None
     folder = Path(name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        text = f"--run-dir: expected a folder that can be written, got {name!r}"
+        flag = "--" + option.replace("_", "-")
+        text = f"{flag}: expected a folder that can be written, got {name!r}"
         raise CommandError(f"{text} ({error.strerror})", status=2) from error
     return folder
 

@@ -15,6 +15,9 @@ from functional_ad.training._options import get_options
 pytest.importorskip("typer")
 
 from functional_ad.training.__main__ import main
+from functional_ad.training._cli import parse_command
+from functional_ad.training._loop import Interval
+from functional_ad.training._progress import format_pace
 
 NAME = "functional-ad-train"
 
@@ -126,6 +129,22 @@ def test_help_names_every_option_with_its_defaults(command):
             "--microbatches: expected an integer from 1 to 20 (the batch size), got 21",
         ),
         ("--keep-grads yes", "--keep-grads: expected True or False, got 'yes'"),
+        (
+            "--profile /dev/null/folder",
+            "--profile: expected a folder that can be written, got '/dev/null/folder' "
+            "(Not a directory)",
+        ),
+        (
+            "--tensorboard /dev/null/folder",
+            "--tensorboard: expected a folder that can be written, got '/dev/null/folder' "
+            "(Not a directory)",
+        ),
+        (
+            "--optimizer-options dampening",
+            "--optimizer-options: expected names with numbers, words or lists, got 'dampening'",
+        ),
+        ("--betas 1", "--betas: expected 2 numbers, got (1.0,)"),
+        ("--betas 1,x", "--betas: expected 2 numbers, got '1,x'"),
         ("--seed -1", "--seed: expected an integer from 0 to 4294967295, got -1"),
         (
             "--mesh data=3,pipe=2",
@@ -176,6 +195,42 @@ def test_bad_arguments_are_one_line_and_status_2(command, arguments, message):
 
     assert (status, out) == (2, "")
     assert err.replace("argument (", "argument(s) (") == f"{NAME}: error: {message}\n"
+
+
+def test_options_of_options_are_read_as_numbers_flags_words_and_lists():
+    words = ["--optimizer-options", "dampening=0.5,maximize=true", "--schedule", "multi_step_lr"]
+    more = ["--schedule-options", "milestones=[3;5],gamma=1e-3", "--freeze", "a,b/*"]
+
+    config = parse_command([*words, *more]).config
+
+    assert config.optimizer_options == {"dampening": 0.5, "maximize": True}
+    assert config.schedule_options == {"milestones": (3, 5), "gamma": 1e-3}
+    assert config.freeze == ("a", "b/*")
+
+
+def test_a_trace_of_one_interval_is_written(command, tmp_path):
+    status, *_ = command("--epochs", "3", "--profile", str(tmp_path / "trace"))
+
+    (trace,) = (tmp_path / "trace").rglob("*.xplane.pb")
+    assert status == 0
+    assert trace.stat().st_size > 0
+    assert len(list((tmp_path / "trace").rglob("*.trace.json.gz"))) == 1
+
+
+def test_the_pace_is_told_from_the_second_interval_on():
+    config, figures = (
+        Config(epochs=400),
+        {"number": 1, "step": 1, "loss": 1.0, "learning_rate": 1.0},
+    )
+    none = ("test_loss", "test_accuracy", "grad_norm", "loss_scale", "intermediates")
+    figures |= dict.fromkeys(none)
+    first, second, last = (
+        Interval(**figures, epoch=epoch, examples=30, seconds=20.0) for epoch in (0.5, 1.0, 400.0)
+    )
+
+    assert format_pace(config, None, first) == "compiled"
+    assert format_pace(config, first, second) == "2 examples/s, 4:26:00 left"
+    assert format_pace(config, second, last) == "2 examples/s"
 
 
 def test_a_run_that_diverges_is_one_line_and_status_1(command, tmp_path):
