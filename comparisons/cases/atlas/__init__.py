@@ -1,0 +1,40 @@
+"""The operations of the gradient atlas: a file for each family, its docstring the family's title.
+
+An operation is data (`Op`): two expressions and where they are tried.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from comparisons.cases.atlas import (
+    activations,
+    arithmetic,
+    complex_numbers,
+    cumulative,
+    exponentials,
+    fourier,
+    indexing,
+    layers,
+    linear_algebra,
+    losses,
+    norms,
+    reductions,
+    shapes,
+    sorting,
+    special_functions,
+)
+from comparisons.cases.atlas._op import Axis as Axis
+from comparisons.cases.atlas._op import Op as Op
+from comparisons.cases.atlas._op import Remark as Remark
+from comparisons.cases.atlas._op import Side as Side
+
+FAMILIES = (
+    *(arithmetic, exponentials, special_functions, activations, reductions, norms, cumulative),
+    *(sorting, indexing, shapes, linear_algebra, fourier, complex_numbers, losses, layers),
+)
+OPS: tuple[Op, ...] = tuple(
+    dataclasses.replace(op, family=(family.__doc__ or "").strip().rstrip("."))
+    for family in FAMILIES
+    for op in family.OPS
+)

@@ -1,0 +1,238 @@
+"""Indexing, scattering and embedding."""
+
+from __future__ import annotations
+
+from comparisons.cases.atlas._op import Op
+
+OPS = (
+    Op(
+        "gather",
+        "torch.gather(x, 1, i.long())",
+        "jnp.take_along_axis(x, i, 1)",
+        args="x i",
+        samples={
+            "ordinary": "normal(3, 4), ints(4, 3, 2)",
+            "edges: duplicates": "normal(2, 3), array([[1, 1], [0, 0]])",
+            "edges: out of bounds": "normal(2, 3), array([[3], [0]])",
+        },
+    ),
+    Op(
+        "take_along_dim",
+        "torch.take_along_dim(x, i.long(), 1)",
+        "jnp.take_along_axis(x, i, 1)",
+        args="x i",
+        samples={
+            "ordinary": "normal(3, 4), ints(4, 3, 2)",
+            "edges: negative": "normal(2, 3), array([[-1], [0]])",
+            "edges: out of bounds": "normal(2, 3), array([[3], [0]])",
+        },
+    ),
+    Op(
+        "index_select",
+        "torch.index_select(x, 1, i)",
+        "jnp.take(x, i, 1)",
+        args="x i",
+        samples={
+            "ordinary": "normal(3, 4), ints(4, 3)",
+            "edges: duplicates": "normal(2, 3), array([1, 1])",
+            "edges: empty": "normal(2, 3), ints(3, 0)",
+            "edges: out of bounds": "normal(2, 3), array([3])",
+        },
+    ),
+    Op(
+        "x[i]",
+        "x[i.long()]",
+        "x[i]",
+        args="x i",
+        samples={
+            "ordinary": "normal(4, 3), ints(4, 3)",
+            "edges: duplicates": "normal(3, 2), array([1, 1])",
+            "edges: negative": "normal(3, 2), array([-1])",
+            "edges: out of bounds": "normal(3, 2), array([3])",
+        },
+        torch_page="torch.Tensor.index_select",
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "take",
+        "torch.take(x, i.long())",
+        "jnp.take(x, i)",
+        args="x i",
+        samples={
+            "ordinary": "normal(4, 3), ints(12, 3)",
+            "edges: out of bounds": "normal(3), array([3])",
+        },
+    ),
+    Op(
+        "masked_select's sum",
+        "torch.masked_select(x, x > 0).sum()",
+        "jnp.sum(jnp.where(x > 0, x, 0))",
+        samples={"ordinary": "normal(3, 4)"},
+    ),
+    Op(
+        "masked_fill",
+        "torch.masked_fill(x, x > 0, 2.0)",
+        "jnp.where(x > 0, 2.0, x)",
+        samples={"ordinary": "normal(3, 4)", "nonfinite: NaN": "array([nan, 1., -1.])"},
+        torch_page="torch.Tensor.masked_fill",
+    ),
+    Op(
+        "scatter",
+        "torch.scatter(x, 1, i.long(), y)",
+        "jnp.put_along_axis(x, i, y, 1, inplace=False)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(2, 4), array([[0, 2], [3, 1]]), normal(2, 2)",
+            "edges: duplicates": "normal(2, 3), array([[1, 1], [0, 0]]), normal(2, 2)",
+        },
+    ),
+    Op(
+        "scatter_add",
+        "torch.scatter_add(x, 1, i.long(), y)",
+        "x.at[jnp.arange(x.shape[0])[:, None], i].add(y)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(2, 4), array([[0, 2], [3, 1]]), normal(2, 2)",
+            "edges: duplicates": "normal(2, 3), array([[1, 1], [0, 0]]), normal(2, 2)",
+        },
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "scatter_reduce(prod)",
+        "torch.scatter_reduce(x, 0, i.long(), y, 'prod')",
+        "x.at[i].mul(y)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(4), array([0, 2]), normal(2)",
+            "edges: duplicates": "normal(3), array([1, 1]), normal(2)",
+        },
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "scatter_reduce(amax)",
+        "torch.scatter_reduce(x, 0, i.long(), y, 'amax')",
+        "x.at[i].max(y)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(4), array([0, 2]), normal(2)",
+            "edges: duplicates": "array([0., 1., 2.]), array([1, 1]), array([3., 3.])",
+            "edges: ties": "array([1., 1.]), array([0, 1]), array([1., 0.])",
+        },
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "index_add",
+        "torch.index_add(x, 0, i, y)",
+        "x.at[i].add(y)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(4, 2), array([0, 2]), normal(2, 2)",
+            "edges: duplicates": "normal(3, 2), array([1, 1]), normal(2, 2)",
+        },
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "index_copy",
+        "torch.index_copy(x, 0, i.long(), y)",
+        "x.at[i].set(y)",
+        args="x i y",
+        samples={"ordinary": "normal(4, 2), array([0, 2]), normal(2, 2)"},
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "index_fill",
+        "torch.index_fill(x, 0, i.long(), 3.0)",
+        "x.at[i].set(3.0)",
+        args="x i",
+        samples={
+            "ordinary": "normal(4, 2), array([0, 2])",
+            "edges: duplicates": "normal(3, 2), array([1, 1])",
+        },
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "index_put",
+        "torch.index_put(x, (i.long(),), y)",
+        "x.at[i].set(y)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(4), array([0, 2]), normal(2)",
+            "edges: duplicates": "normal(3), array([1, 1]), array([5., 7.])",
+        },
+        torch_page="torch.Tensor.index_put",
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "index_put(accumulate)",
+        "torch.index_put(x, (i.long(),), y, accumulate=True)",
+        "x.at[i].add(y)",
+        args="x i y",
+        samples={
+            "ordinary": "normal(4), array([0, 2]), normal(2)",
+            "edges: duplicates": "normal(3), array([1, 1]), array([5., 7.])",
+        },
+        torch_page="torch.Tensor.index_put",
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "select_scatter",
+        "torch.select_scatter(x, y, 0, 1)",
+        "x.at[1].set(y)",
+        args="x y",
+        samples={"ordinary": "normal(3, 4), normal(4)"},
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "slice_scatter",
+        "torch.slice_scatter(x, y, 0, 1, 3)",
+        "x.at[1:3].set(y)",
+        args="x y",
+        samples={"ordinary": "normal(4, 2), normal(2, 2)"},
+        jax_page="jax.numpy.ndarray.at",
+    ),
+    Op(
+        "diagonal_scatter",
+        "torch.diagonal_scatter(x, y)",
+        "jnp.fill_diagonal(x, y, inplace=False)",
+        args="x y",
+        samples={"ordinary": "normal(3, 3), normal(3)"},
+    ),
+    Op(
+        "one_hot",
+        "F.one_hot(i.long(), 4)",
+        "nn.one_hot(i, 4, dtype=int)",
+        args="i",
+        orders=("value",),
+        samples={"ordinary": "ints(4, 3)", "edges: out of bounds": "array([4])"},
+    ),
+    Op(
+        "embedding",
+        "F.embedding(i, x)",
+        "x[i]",
+        args="x i",
+        samples={
+            "ordinary": "normal(5, 3), ints(5, 4)",
+            "edges: duplicates": "normal(3, 2), array([1, 1])",
+        },
+        jax_page="jax.numpy.take",
+    ),
+    Op(
+        "embedding(padding_idx)",
+        "F.embedding(i, x, padding_idx=1)",
+        "x[i]",
+        args="x i",
+        samples={
+            "ordinary": "normal(5, 3), array([0, 2, 3])",
+            "edges: the padding": "normal(3, 2), array([1, 2])",
+        },
+        jax_page="jax.numpy.take",
+        torch_like="jnp.where((i == 1)[:, None], lax.stop_gradient(x[i]), x[i])",
+    ),
+    Op(
+        "embedding_bag(mean)",
+        "F.embedding_bag(i, x)",
+        "jnp.mean(x[i], 1)",
+        args="x i",
+        samples={"ordinary": "normal(5, 3), ints(5, 2, 4)"},
+    ),
+)

@@ -1,0 +1,354 @@
+"""Normalisation, convolution, pooling, resizing, attention and recurrent cells."""
+
+from __future__ import annotations
+
+from comparisons.cases.atlas._op import Op
+
+NORM = (
+    "(x - jnp.mean(x, {axes}, keepdims=True)) / jnp.sqrt(jnp.var(x, {axes}, keepdims=True) + 1e-5)"
+)
+CONV = "lax.conv_general_dilated(x, w, {strides}, {padding}{more})"
+POOL_MAX = "lax.reduce_window(x, -inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID')"
+POOL_SUM = "lax.reduce_window(x, 0.0, lax.add, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID')"
+IMAGE = "normal(2, 3, 6, 6)"
+SCALED = "F.scaled_dot_product_attention"
+ATTENTION = "x y z"
+HEADS = "normal(1, 2, 3, 4), normal(1, 2, 5, 4), normal(1, 2, 5, 4)"
+SCORES = "jnp.einsum('bhqd,bhkd->bhqk', x, y) / 2.0"
+
+
+def _resize(name: str, options: str, shape: str, jax_options: str, torch_like: str = "") -> Op:
+    return Op(
+        name,
+        f"F.interpolate(x, {options})",
+        f"jax.image.resize(x, {shape}, {jax_options})",
+        samples={"ordinary": "normal(1, 2, 4, 4)"},
+        torch_like=torch_like,
+    )
+
+
+OPS = (
+    Op(
+        "batch_norm, training",
+        "F.batch_norm(x, None, None, training=True)",
+        NORM.format(axes="(0,)"),
+        samples={"ordinary": "normal(6, 3)", "edges: constant": "array([[1.], [1.]])"},
+        jax_page="jax.numpy.var",
+    ),
+    Op(
+        "batch_norm",
+        "F.batch_norm(x, m, v)",
+        "(x - m) / jnp.sqrt(v + 1e-5)",
+        args="x m v",
+        samples={"ordinary": "normal(6, 3), normal(3), uniform(0.5, 2, 3)"},
+        orders=("value",),
+        jax_page="jax.numpy.sqrt",
+    ),
+    Op(
+        "layer_norm",
+        "F.layer_norm(x, (4,))",
+        NORM.format(axes="-1"),
+        samples={
+            "ordinary": "normal(3, 4)",
+            "edges: constant": "array([[1., 1., 1., 1.]])",
+            "edges: size 1": "array([[2., 2., 2., 2.]])",
+        },
+        jax_page="jax.nn.standardize",
+    ),
+    Op(
+        "layer_norm, affine",
+        "F.layer_norm(x, (4,), w, b)",
+        NORM.format(axes="-1") + " * w + b",
+        args="x w b",
+        samples={"ordinary": "normal(3, 4), normal(4), normal(4)"},
+        jax_page="jax.nn.standardize",
+    ),
+    Op(
+        "group_norm",
+        "F.group_norm(x, 2)",
+        "(lambda g: ((g - g.mean((2, 3), keepdims=True)) / jnp.sqrt(g.var((2, 3), keepdims=True) + 1e-5)).reshape(x.shape))(x.reshape(2, 2, 2, 3))",
+        samples={"ordinary": "normal(2, 4, 3)"},
+        jax_page="jax.numpy.var",
+    ),
+    Op(
+        "instance_norm",
+        "F.instance_norm(x)",
+        NORM.format(axes="-1"),
+        samples={"ordinary": "normal(2, 3, 5)"},
+        jax_page="jax.nn.standardize",
+    ),
+    Op(
+        "rms_norm",
+        "F.rms_norm(x, (4,), eps=1e-5)",
+        "x / jnp.sqrt(jnp.mean(x * x, -1, keepdims=True) + 1e-5)",
+        samples={"ordinary": "normal(3, 4)", "edges: zeros": "array([[0., 0., 0., 0.]])"},
+        jax_page="jax.numpy.mean",
+    ),
+    Op(
+        "standardize",
+        "F.layer_norm(x, (4,), eps=1e-5)",
+        "nn.standardize(x)",
+        samples={"ordinary": "normal(3, 4)"},
+    ),
+    Op(
+        "local_response_norm",
+        "F.local_response_norm(x, 3)",
+        "x / (1.0 + 1e-4 * lax.reduce_window(jnp.pad(x * x, ((0, 0), (1, 1), (0, 0))), 0.0, lax.add, (1, 3, 1), (1, 1, 1), 'VALID') / 3) ** 0.75",
+        samples={"ordinary": "normal(2, 5, 3)"},
+    ),
+    Op(
+        "linear",
+        "F.linear(x, w, b)",
+        "x @ w.T + b",
+        args="x w b",
+        samples={"ordinary": "normal(3, 4), normal(2, 4), normal(2)"},
+        jax_page="jax.numpy.matmul",
+    ),
+    Op(
+        "bilinear",
+        "F.bilinear(x, y, w)",
+        "jnp.einsum('bi,oij,bj->bo', x, w, y)",
+        args="x y w",
+        samples={"ordinary": "normal(3, 2), normal(3, 4), normal(5, 2, 4)"},
+    ),
+    Op(
+        "conv1d",
+        "F.conv1d(x, w)",
+        CONV.format(strides="(1,)", padding="'VALID'", more=""),
+        args="x w",
+        samples={"ordinary": "normal(2, 3, 8), normal(4, 3, 3)"},
+    ),
+    Op(
+        "conv2d",
+        "F.conv2d(x, w)",
+        CONV.format(strides="(1, 1)", padding="'VALID'", more=""),
+        args="x w",
+        samples={"ordinary": "normal(2, 3, 5, 5), normal(4, 3, 3, 3)"},
+    ),
+    Op(
+        "conv2d(padding='same')",
+        "F.conv2d(x, w, padding='same')",
+        CONV.format(strides="(1, 1)", padding="'SAME'", more=""),
+        args="x w",
+        samples={
+            "ordinary": "normal(1, 2, 5, 5), normal(2, 2, 3, 3)",
+            "edges: an even kernel": "normal(1, 1, 4, 4), normal(1, 1, 2, 2)",
+        },
+    ),
+    Op(
+        "conv2d(stride=2, padding=1)",
+        "F.conv2d(x, w, stride=2, padding=1)",
+        CONV.format(strides="(2, 2)", padding="[(1, 1), (1, 1)]", more=""),
+        args="x w",
+        samples={"ordinary": "normal(1, 2, 6, 6), normal(2, 2, 3, 3)"},
+    ),
+    Op(
+        "conv2d(dilation=2)",
+        "F.conv2d(x, w, dilation=2)",
+        CONV.format(strides="(1, 1)", padding="'VALID'", more=", rhs_dilation=(2, 2)"),
+        args="x w",
+        samples={"ordinary": "normal(1, 2, 6, 6), normal(2, 2, 3, 3)"},
+    ),
+    Op(
+        "conv2d(groups=2)",
+        "F.conv2d(x, w, groups=2)",
+        CONV.format(strides="(1, 1)", padding="'VALID'", more=", feature_group_count=2"),
+        args="x w",
+        samples={"ordinary": "normal(1, 4, 5, 5), normal(4, 2, 3, 3)"},
+    ),
+    Op(
+        "conv3d",
+        "F.conv3d(x, w)",
+        CONV.format(strides="(1, 1, 1)", padding="'VALID'", more=""),
+        args="x w",
+        samples={"ordinary": "normal(1, 2, 4, 4, 4), normal(2, 2, 2, 2, 2)"},
+    ),
+    Op(
+        "conv_transpose1d",
+        "F.conv_transpose1d(x, w)",
+        "lax.conv_transpose(x, w, (1,), 'VALID', dimension_numbers=('NCH', 'OIH', 'NCH'), transpose_kernel=True)",
+        args="x w",
+        samples={"ordinary": "normal(2, 3, 6), normal(3, 4, 3)"},
+    ),
+    Op(
+        "conv_transpose2d(stride=2)",
+        "F.conv_transpose2d(x, w, stride=2)",
+        "lax.conv_transpose(x, w, (2, 2), 'VALID', dimension_numbers=('NCHW', 'OIHW', 'NCHW'), transpose_kernel=True)",
+        args="x w",
+        samples={"ordinary": "normal(1, 3, 3, 3), normal(3, 2, 3, 3)"},
+    ),
+    Op(
+        "max_pool2d",
+        "F.max_pool2d(x, 2)",
+        POOL_MAX,
+        samples={
+            "ordinary": "distinct(1, 2, 4, 4)",
+            "edges: ties": "array([[[[1., 1.], [0., 1.]]]])",
+            "nonfinite: NaN": "array([[[[1., nan], [0., 1.]]]])",
+        },
+    ),
+    Op("avg_pool2d", "F.avg_pool2d(x, 2)", f"{POOL_SUM} / 4", samples={"ordinary": IMAGE}),
+    Op(
+        "lp_pool2d",
+        "F.lp_pool2d(x, 2, 2)",
+        "jnp.sqrt(lax.reduce_window(x * x, 0.0, lax.add, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID'))",
+        samples={"ordinary": IMAGE, "edges: zeros": "np.zeros((1, 1, 2, 2))"},
+    ),
+    Op(
+        "adaptive_avg_pool2d",
+        "F.adaptive_avg_pool2d(x, 2)",
+        "x.reshape(2, 3, 2, 3, 2, 3).mean((3, 5))",
+        samples={"ordinary": IMAGE},
+        jax_page="jax.numpy.mean",
+    ),
+    Op(
+        "adaptive_max_pool2d",
+        "F.adaptive_max_pool2d(x, 2)",
+        "x.reshape(1, 1, 2, 2, 2, 2).max((3, 5))",
+        samples={"ordinary": "distinct(1, 1, 4, 4)", "edges: ties": "np.ones((1, 1, 4, 4))"},
+        jax_page="jax.numpy.max",
+    ),
+    _resize("interpolate(nearest), up", "scale_factor=2", "(1, 2, 8, 8)", "'nearest'"),
+    _resize(
+        "interpolate(nearest), down",
+        "size=(3, 3)",
+        "(1, 2, 3, 3)",
+        "'nearest'",
+        "x[:, :, jnp.array([0, 1, 2])][:, :, :, jnp.array([0, 1, 2])]",
+    ),
+    _resize(
+        "interpolate(nearest-exact), down",
+        "size=(3, 3), mode='nearest-exact'",
+        "(1, 2, 3, 3)",
+        "'nearest'",
+    ),
+    _resize(
+        "interpolate(bilinear), up", "scale_factor=2, mode='bilinear'", "(1, 2, 8, 8)", "'bilinear'"
+    ),
+    _resize(
+        "interpolate(bilinear), down",
+        "scale_factor=0.5, mode='bilinear'",
+        "(1, 2, 2, 2)",
+        "'bilinear'",
+        "jax.image.resize(x, (1, 2, 2, 2), 'bilinear', antialias=False)",
+    ),
+    _resize(
+        "interpolate(bilinear, antialias), down",
+        "scale_factor=0.5, mode='bilinear', antialias=True",
+        "(1, 2, 2, 2)",
+        "'bilinear'",
+    ),
+    _resize(
+        "interpolate(bicubic), up", "scale_factor=2, mode='bicubic'", "(1, 2, 8, 8)", "'bicubic'"
+    ),
+    Op(
+        "pixel_shuffle",
+        "F.pixel_shuffle(x, 2)",
+        "x.reshape(1, 2, 2, 2, 3, 3).transpose(0, 1, 4, 2, 5, 3).reshape(1, 2, 6, 6)",
+        samples={"ordinary": "normal(1, 8, 3, 3)"},
+        jax_page="jax.numpy.reshape",
+    ),
+    Op(
+        "pixel_unshuffle",
+        "F.pixel_unshuffle(x, 2)",
+        "x.reshape(1, 2, 3, 2, 3, 2).transpose(0, 1, 3, 5, 2, 4).reshape(1, 8, 3, 3)",
+        samples={"ordinary": "normal(1, 2, 6, 6)"},
+        jax_page="jax.numpy.reshape",
+    ),
+    Op(
+        "channel_shuffle",
+        "F.channel_shuffle(x, 2)",
+        "x.reshape(1, 2, 3, 2, 2).swapaxes(1, 2).reshape(1, 6, 2, 2)",
+        samples={"ordinary": "normal(1, 6, 2, 2)"},
+        jax_page="jax.numpy.swapaxes",
+    ),
+    Op(
+        "fold of unfold",
+        "F.fold(F.unfold(x, 2), (4, 4), 2)",
+        "x * jnp.array([[1, 2, 2, 1], [2, 4, 4, 2], [2, 4, 4, 2], [1, 2, 2, 1]])",
+        samples={"ordinary": "normal(1, 2, 4, 4)"},
+        jax_page="jax.numpy.multiply",
+    ),
+    Op(
+        "unfold, patches",
+        "F.unfold(x, 2)",
+        "lax.conv_general_dilated_patches(x, (2, 2), (1, 1), 'VALID').reshape(1, 8, 9)",
+        samples={"ordinary": "normal(1, 2, 4, 4)"},
+    ),
+    Op(
+        "attention",
+        f"{SCALED}(x, y, z)",
+        f"nn.softmax({SCORES}) @ z",
+        args=ATTENTION,
+        samples={"ordinary": HEADS},
+    ),
+    Op(
+        "attention, jax.nn's",
+        f"{SCALED}(x, y, z)",
+        "nn.dot_product_attention(x.swapaxes(1, 2), y.swapaxes(1, 2), z.swapaxes(1, 2)).swapaxes(1, 2)",
+        args=ATTENTION,
+        samples={"ordinary": HEADS},
+    ),
+    Op(
+        "attention(is_causal)",
+        f"{SCALED}(x, y, z, is_causal=True)",
+        "nn.dot_product_attention(x.swapaxes(1, 2), y.swapaxes(1, 2), z.swapaxes(1, 2), is_causal=True).swapaxes(1, 2)",
+        args=ATTENTION,
+        samples={"ordinary": "normal(1, 2, 4, 4), normal(1, 2, 4, 4), normal(1, 2, 4, 4)"},
+    ),
+    Op(
+        "attention, a masked row",
+        f"{SCALED}(x, y, z, attn_mask=torch.zeros(3, 5, dtype=torch.bool))",
+        "nn.dot_product_attention(x.swapaxes(1, 2), y.swapaxes(1, 2), z.swapaxes(1, 2), mask=jnp.zeros((1, 1, 3, 5), bool)).swapaxes(1, 2)",
+        args=ATTENTION,
+        samples={"edges: all masked": HEADS},
+    ),
+    Op(
+        "rnn_cell",
+        "torch.rnn_tanh_cell(x, h, w, u, b, b)",
+        "jnp.tanh(x @ w.T + h @ u.T + 2 * b)",
+        args="x h w u b",
+        samples={"ordinary": "normal(2, 3), normal(2, 4), normal(4, 3), normal(4, 4), normal(4)"},
+        torch_page="torch.nn.RNNCell",
+    ),
+    Op(
+        "gru_cell",
+        "torch.gru_cell(x, h, w, u, b, c)",
+        "(lambda g, k: (lambda r, z, n: (1 - z) * n + z * h)(nn.sigmoid(g[0] + k[0]), nn.sigmoid(g[1] + k[1]), jnp.tanh(g[2] + nn.sigmoid(g[0] + k[0]) * k[2])))(jnp.split(x @ w.T + b, 3, 1), jnp.split(h @ u.T + c, 3, 1))",
+        args="x h w u b c",
+        samples={
+            "ordinary": "normal(2, 3), normal(2, 4), normal(12, 3), normal(12, 4), normal(12), normal(12)"
+        },
+        torch_page="torch.nn.GRUCell",
+    ),
+    Op(
+        "lstm_cell",
+        "torch.lstm_cell(x, (h, c), w, u, b, b)",
+        "(lambda i, f, g, o: (lambda n: (nn.sigmoid(o) * jnp.tanh(n), n))(nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)))(*jnp.split(x @ w.T + h @ u.T + 2 * b, 4, 1))",
+        args="x h c w u b",
+        samples={
+            "ordinary": "normal(2, 3), normal(2, 4), normal(2, 4), normal(16, 3), normal(16, 4), normal(16)"
+        },
+        torch_page="torch.nn.LSTMCell",
+    ),
+    Op(
+        "grid_sample",
+        "F.grid_sample(x, y, align_corners=True)",
+        "jax.vmap(lambda image, g: jax.vmap(lambda c: jsp.ndimage.map_coordinates(c, [(g[..., 1] + 1) * 1.5, (g[..., 0] + 1) * 1.5], 1, 'constant'))(image))(x, y)",
+        args="x y",
+        samples={"ordinary": "normal(1, 2, 4, 4), uniform(-0.9, 0.9, 1, 3, 3, 2)"},
+    ),
+    Op(
+        "affine_grid",
+        "F.affine_grid(x, (1, 1, 2, 3), align_corners=True)",
+        "jnp.einsum('nij,hwj->nhwi', x, jnp.stack([*jnp.meshgrid(jnp.linspace(-1, 1, 3), jnp.linspace(-1, 1, 2)), jnp.ones((2, 3))], -1).astype(x.dtype))",
+        samples={"ordinary": "normal(1, 2, 3)"},
+    ),
+    Op(
+        "dropout, not training",
+        "F.dropout(x, 0.5, training=False)",
+        "x + 0.0",
+        samples={"ordinary": "normal(3, 4)"},
+        jax_page="jax.random.bernoulli",
+    ),
+)
