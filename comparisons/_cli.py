@@ -1,4 +1,4 @@
-"""The commands ``run``, ``list``, ``show``, ``explain``, ``diff`` and ``accept``."""
+"""The command line; ``atlas`` and ``check-function`` are in ``_atlas/_command.py``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from comparisons._atlas import _command
 from comparisons._case import Case, DType
 from comparisons._discovery import DiscoveryError, find_cases, load_shipped_cases
 from comparisons._ledger import DEFAULT, LedgerError, apply_ledger, read_ledger, write_ledger
@@ -168,15 +169,26 @@ def explain(
         typer.Argument(
             metavar="NAME",
             help="A name of torch's autograd, whole or in part (torch.autograd.grad, "
-            "Tensor.backward, no_grad), or of what stands in its place (jax.jvp).",
+            "Tensor.backward, no_grad), or of what stands in its place (jax.jvp); or, with --at, "
+            "an operation of the atlas.",
         ),
     ],
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X[,Y]",
+            help="Show what an operation of the atlas gives at this point, on both sides.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Look a name of torch's autograd up: what stands in its place in JAX, and both run."""
     from rich.console import Console
 
     from comparisons._explain import find_rows, lay_out_facts, lay_out_list, lay_out_sources
 
+    if at is not None:
+        return _command.explain_at(name, at)
     rows, others = find_rows(name)
     console = Console()
     if len(rows) > 1:
@@ -267,6 +279,10 @@ def accept(
         typer.echo(f"accepted  {entry.case}:{entry.leaf}  {entry.verdict}")
     typer.echo(f"wrote {ledger}; give it to 'run' with --ledger {shlex.quote(str(ledger))}")
     return 0
+
+
+app.command("atlas")(_command.atlas)
+app.command("check-function")(_command.check_function)
 
 
 def run_command(arguments: list[str] | None = None) -> int:

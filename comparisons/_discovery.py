@@ -72,6 +72,14 @@ def find_by_name(pattern: str) -> list[Case]:
 
 def load_file(path: Path) -> list[Case]:
     """The cases of a Python file: every case among its globals, or in a list of them."""
+    cases = collect_cases(load_module(path))
+    if not cases:
+        raise DiscoveryError(f"{str(path)!r} holds no ParityCase or TrainingCase")
+    return cases
+
+
+def load_module(path: Path) -> ModuleType:
+    """Runs a Python file as a module of its own."""
     if not path.is_file():
         raise DiscoveryError(f"there is no file {str(path)!r}")
     name = f"comparisons_file_{path.stem}"
@@ -90,10 +98,7 @@ def load_file(path: Path) -> list[Case]:
         where = f"line {line}: " if line else ""
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise DiscoveryError(f"cannot load {str(path)!r}: {where}{text}") from error
-    cases = collect_cases(module)
-    if not cases:
-        raise DiscoveryError(f"{str(path)!r} holds no ParityCase or TrainingCase")
-    return cases
+    return module
 
 
 def collect_cases(module: ModuleType) -> list[Case]:

@@ -1,0 +1,1 @@
+"""The gradient atlas: each operation that both frameworks have, tried, measured and judged."""

@@ -1,0 +1,200 @@
+"""The referee of a pointwise operation: its formula and the formula's derivatives, by mpmath.
+
+The derivatives are SymPy's, and each is checked against mpmath's numerical differentiation of the
+formula itself: a referee that disagrees with itself is refused. A number counts once two precisions
+agree on it, so that cancellation in the formula costs time and not digits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import signal
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import mpmath
+import sympy
+
+FIRST_DIGITS = 40
+LAST_DIGITS = 420  # beside 0 numbers of 1e-330 are taken from 1
+AGREED_DIGITS = 24
+CHECKED_POINTS = 6
+SECONDS = 0.5  # of CPU for one number: what takes longer is at an edge, where it is not known then
+CHECKED_DIGITS = 12  # mpmath differentiates numerically at 2 * FIRST_DIGITS, with a step of 1e-20
+NOTHING = mpmath.mpf(10) ** -30  # what is left of a derivative that is 0
+
+Order = tuple[int, ...]
+"""How often a formula is differentiated by each of its arguments."""
+
+
+class RefereeError(Exception):
+    """Two ways to the same derivative give different numbers."""
+
+
+class Truth:
+    """A formula as a referee.
+
+    Args:
+        formula: In SymPy's words, of the arguments; ``sigmoid``, ``ndtr``, ``log1p``, ``expm1`` and
+            ``softplus`` are known, too.
+        args: The arguments' names.
+    """
+
+    def __init__(self, formula: str, args: Sequence[str]) -> None:
+        self._symbols = [sympy.Symbol(name, real=True) for name in args]
+        known = dict(zip(args, self._symbols, strict=True))
+        parse: Any = sympy.sympify
+        self._expression: Any = parse(formula, locals={**_NAMES, **known})
+        self._functions: dict[Order, Callable[..., Any]] = {}
+
+    def evaluate(self, order: Order, point: Sequence[Any]) -> Any:
+        """A derivative at a point of floats or of ``mpf``, as an ``mpf``.
+
+        None where it is not a real number, or not known. Infinite where the formula has a pole, and
+        at infinity where mpmath knows the limit.
+        """
+        function = self._get_function(order)
+        previous, digits = None, FIRST_DIGITS
+        while digits <= LAST_DIGITS:
+            found = _evaluate(function, point, digits)
+            if found is None or mpmath.isinf(found) or not found:
+                # Perhaps all digits cancelled, and the number is only very small.
+                return _evaluate(function, point, LAST_DIGITS)
+            if previous is not None and _agree(found, previous, AGREED_DIGITS):
+                return found
+            previous, digits = found, 2 * digits
+        return None
+
+    def check(self, order: Order, points: Sequence[Sequence[float]]) -> None:
+        """Holds SymPy's derivative against mpmath's, at some of the points.
+
+        Raises:
+            RefereeError: They differ.
+        """
+        if not any(order):
+            return
+        chosen = points[:: max(1, len(points) // CHECKED_POINTS)]
+        formula = self._get_function((0,) * len(order))
+        for point in chosen:
+            found = self.evaluate(order, point)
+            if found is None or mpmath.isinf(found):
+                continue
+            with mpmath.workdps(2 * FIRST_DIGITS):
+                try:
+                    numbers = tuple(mpmath.mpf(float(x)) for x in point)
+                    step = mpmath.mpf(10) ** -20 * max(1, *(abs(x) for x in numbers), 0)
+                    other = mpmath.diff(formula, numbers, order, h=step)
+                except (ValueError, ZeroDivisionError, TypeError, mpmath.mp.NoConvergence):
+                    continue
+            other = mpmath.re(other)
+            if mpmath.isnan(other) or abs(found - other) < NOTHING:
+                continue
+            if not _agree(found, other, CHECKED_DIGITS):
+                raise RefereeError(
+                    f"derivative {order} of {self._expression} at {tuple(map(float, point))}: "
+                    f"SymPy's is {mpmath.nstr(found, 15)}, mpmath's {mpmath.nstr(other, 15)}"
+                )
+
+    def _get_function(self, order: Order) -> Callable[..., Any]:
+        if order not in self._functions:
+            expression = self._expression
+            for symbol, count in zip(self._symbols, order, strict=True):
+                for _ in range(count):
+                    expression = sympy.diff(expression, symbol)
+            if expression.has(sympy.Derivative, sympy.Subs, sympy.DiracDelta):
+                self._functions[order] = self._differentiate_numerically(order)
+            else:
+                self._functions[order] = sympy.lambdify(
+                    self._symbols, expression, [{"ndtr": _evaluate_ndtr}, "mpmath"]
+                )
+        return self._functions[order]
+
+    def _differentiate_numerically(self, order: Order) -> Callable[..., Any]:
+        """Where SymPy has no closed form, e.g. for a derivative by the order of a function."""
+        formula = self._get_function((0,) * len(order))
+        return lambda *point: mpmath.diff(formula, point, order)
+
+
+def _evaluate(function: Callable[..., Any], point: Sequence[Any], digits: int) -> Any:
+    with mpmath.workdps(digits):
+        try:
+            with _limited_time():
+                found = function(*map(mpmath.mpf, point))
+        except _TooSlowError:
+            return None
+        except ZeroDivisionError:
+            return None
+        except (ValueError, TypeError, OverflowError, NotImplementedError, mpmath.mp.NoConvergence):
+            return None
+        if not isinstance(found, mpmath.mpf | mpmath.mpc | int):
+            return None
+        found = mpmath.mpmathify(found)
+        if isinstance(found, mpmath.mpc):
+            if found.imag != 0:
+                return None
+            found = found.real
+        return None if mpmath.isnan(found) else found
+
+
+class _TooSlowError(Exception):
+    """A formula that mpmath works at for too long, as polygamma far below 0 at many digits."""
+
+
+@contextlib.contextmanager
+def _limited_time() -> Generator[None]:
+    """Ends mpmath after some seconds of CPU; it is Python, so a signal reaches it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise _TooSlowError
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def _agree(a: Any, b: Any, digits: int) -> bool:
+    with mpmath.workdps(LAST_DIGITS):
+        tolerance = mpmath.mpf(10) ** -digits
+        return abs(a - b) <= tolerance * max(abs(a), abs(b))
+
+
+class ndtr(sympy.Function):  # noqa: N801 - a formula's name for it
+    """The normal distribution function; SymPy would write erfc as 2 - erfc, and lose its tail."""
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        """Its derivative, the density."""
+        del argindex
+        x: Any = self.args[0]
+        return sympy.exp(-(x**2) / 2) / sympy.sqrt(2 * sympy.pi)
+
+
+def _evaluate_ndtr(x: Any) -> Any:
+    return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
+
+
+def _define(build: Callable[[Any], Any]) -> Any:
+    x = sympy.Symbol("x", real=True)
+    return sympy.Lambda(x, build(x))
+
+
+@functools.cache
+def _make_names() -> dict[str, Any]:
+    return {
+        "sigmoid": _define(lambda x: 1 / (1 + sympy.exp(-x))),
+        "ndtr": ndtr,
+        "log1p": _define(lambda x: sympy.log(1 + x)),
+        "expm1": _define(lambda x: sympy.exp(x) - 1),
+        "softplus": _define(lambda x: sympy.log(1 + sympy.exp(x))),
+    }
+
+
+_NAMES = _make_names()

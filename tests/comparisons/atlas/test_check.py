@@ -1,0 +1,69 @@
+"""A user's function: the lines at which it comes to an edge."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from comparisons._atlas._check import check_function
+
+X = np.array([[0.0, 0.0], [1.0, 3.0], [0.5, 3.0]], np.float32)
+
+
+def trapped(x):
+    lengths = jnp.linalg.norm(x, axis=1)
+    clipped = jnp.clip(x, -1, 1)
+    return jnp.sum(lengths) + jnp.sum(clipped) + jnp.sum(jnp.max(x, axis=0))
+
+
+def clean(x):
+    return jnp.sum(jnp.tanh(x) ** 2)
+
+
+def find_line(fn, text):
+    lines, first = inspect.getsourcelines(fn)
+    (place,) = [i for i, line in enumerate(lines) if text in line]
+    return f"test_check.py:{first + place}"
+
+
+def test_three_traps_are_named_with_their_lines():
+    traps = check_function(trapped, X)
+    lines = {trap.line.split("/")[-1] for trap in traps}
+    assert lines == {find_line(trapped, text) for text in ("norm(", "clip(", "max(")}
+    by_name = {trap.op.name: trap for trap in traps}
+    clip = by_name["clamp(-1, 1)"]
+    assert (clip.count, clip.of, clip.index, clip.value) == (1, 6, (1, 0), 1.0)
+    assert (by_name["amax"].count, by_name["amax"].of) == (1, 2)
+    assert "vector_norm" in by_name
+
+
+def test_a_function_away_from_all_edges_has_none():
+    assert check_function(clean, X + 0.125) == []
+    assert check_function(trapped, X * 0.25 + np.array([0.1, 0.01]) * [[1], [2], [3]]) == []
+
+
+def loop(x):
+    return jax.lax.scan(lambda c, row: (c + jnp.sum(jnp.clip(row, -1, 1)), None), 0.0, x)[0]
+
+
+def branch(x):
+    return jax.lax.cond(x[1, 0] > 0, lambda x: jnp.clip(x, -1, 1), lambda x: jnp.abs(x), x)
+
+
+def count(x):
+    return jax.lax.fori_loop(0, 3, lambda i, c: c + jnp.clip(x[i], -1, 1), x[0])
+
+
+@pytest.mark.parametrize("fn", [loop, branch, count, jax.jit(loop)])
+def test_loops_and_branches_are_gone_into(fn):
+    (trap,) = check_function(fn, X)
+    assert trap.op.name == "clamp(-1, 1)"
+    assert trap.value == 1.0
+
+
+def test_random_keys_are_arguments_like_others():
+    key = jax.random.key(0)
+    fn = lambda key, x: jnp.clip(x, -1, 1) + jax.random.normal(key)  # noqa: E731
+    assert [trap.op.name for trap in check_function(fn, key, X)] == ["clamp(-1, 1)"]

@@ -1,0 +1,78 @@
+"""The referee of pointwise operations: values, derivatives, and whether two ways agree."""
+
+import time
+
+import mpmath
+import pytest
+import sympy
+
+from comparisons._atlas._truth import RefereeError, Truth
+
+
+@pytest.mark.parametrize(
+    ("formula", "order", "point", "expected"),
+    [
+        ("sin(x)", (0,), 0.5, "0.479425538604203000273287935215571388"),
+        ("sin(x)", (1,), 0.5, "0.877582561890372716116281582603829651"),
+        ("sin(x)", (2,), 0.5, "-0.479425538604203000273287935215571388"),
+        ("besseli(0, x)", (1,), 0.0, "0"),
+        ("besseli(0, x)", (2,), 0.0, "0.5"),
+        ("1/x", (0,), 0.0, None),
+        ("sqrt(x)", (0,), -1.0, None),
+        ("log(x)", (1,), 4.0, "0.25"),
+    ],
+)
+def test_values_and_derivatives(formula, order, point, expected):
+    found = Truth(formula, ["x"]).evaluate(order, [point])
+    if expected is None:
+        assert found is None
+    else:
+        with mpmath.workdps(30):
+            assert mpmath.almosteq(found, mpmath.mpf(expected), 1e-24, 1e-30)
+
+
+def test_digits_that_cancel_are_asked_for_again():
+    # 1 - cos(1e-12) is 5e-25: of 40 digits, 16 are left.
+    found = Truth("1 - cos(x)", ["x"]).evaluate((0,), [1e-12])
+    with mpmath.workdps(60):
+        x = mpmath.mpf(1e-12)
+        expected = x**2 / 2 - x**4 / 24
+        assert abs(found - expected) < expected * mpmath.mpf(10) ** -24
+
+
+def test_of_two_arguments():
+    truth = Truth("x**2*y", ["x", "y"])
+    assert [float(truth.evaluate(order, [3.0, 2.0])) for order in ((1, 0), (0, 1), (1, 1))] == [
+        12.0,
+        9.0,
+        6.0,
+    ]
+
+
+def test_two_ways_to_a_derivative_agree():
+    truth = Truth("sigmoid(x)*log1p(x)", ["x"])
+    for order in ((1,), (2,)):
+        truth.check(order, [(0.3,), (1.5,), (4.0,)])
+
+
+def test_a_derivative_that_is_not_the_formulas_is_refused():
+    truth = Truth("sin(x)", ["x"])
+    x = sympy.Symbol("x", real=True)
+    planted = sympy.cos(x) * (1 + sympy.Rational(1, 10**9))
+    truth._functions[1,] = sympy.lambdify([x], planted, "mpmath")
+    with pytest.raises(RefereeError, match=r"derivative \(1,\) of sin\(x\) at \(0\.3,\)"):
+        truth.check((1,), [(0.3,)])
+
+
+def test_a_number_that_takes_too_long_is_not_known(monkeypatch):
+    monkeypatch.setattr("comparisons._atlas._truth.SECONDS", 0.05)
+    truth = Truth("x", ["x"])
+
+    def never(x):
+        while True:
+            x += 1
+
+    truth._functions[0,] = never
+    start = time.process_time()
+    assert truth.evaluate((0,), [1.0]) is None
+    assert time.process_time() - start < 5
