@@ -2,12 +2,20 @@
 
 import sys
 
-from benchmarks import accumulation, measure, nonfinite, optimizers, second_order, worked_case
+from benchmarks import (
+    accumulation,
+    measure,
+    nonfinite,
+    optimizers,
+    second_order,
+    training,
+    worked_case,
+)
 from benchmarks.verdict.__main__ import main as score_verdict
 
 if __name__ == "__main__":
     mains = [
         *(worked_case.main, accumulation.main, second_order.main, measure.main, nonfinite.main),
-        *(optimizers.main, score_verdict),
+        *(training.main, optimizers.main, score_verdict),
     ]
     sys.exit(max([main() for main in mains]))

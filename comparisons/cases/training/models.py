@@ -1,5 +1,7 @@
 """The four models as PyTorch's users write them."""
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -16,9 +18,10 @@ class Linear(nn.Module):
 
 
 class MLP(nn.Module):
-    def __init__(self, hidden):
+    def __init__(self, hidden, layers=1):
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(64, hidden)])
+        widths = [64] + [hidden] * layers
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(widths))
         self.head = nn.Linear(hidden, 10)
 
     def forward(self, x):
