@@ -31,8 +31,6 @@ OPS = (
         "Piecewise((x, x > 0), (expm1(x), True))",
         kinks=(0.0,),
         points=(-40.0,),
-        seen_as="elu",
-        trap="x == 0",
     ),
     Op(
         "celu",

@@ -65,7 +65,7 @@ OPS = (
         "jnp.maximum(x, y)",
         args="x y",
         seen_as="max",
-        trap="(x == y) & (x != 0) | np.isnan(x) | np.isnan(y)",
+        trap="np.isnan(x) | np.isnan(y)",
     ),
     Op(
         "minimum",
@@ -73,7 +73,7 @@ OPS = (
         "jnp.minimum(x, y)",
         args="x y",
         seen_as="min",
-        trap="(x == y) | np.isnan(x) | np.isnan(y)",
+        trap="np.isnan(x) | np.isnan(y)",
     ),
     Op("fmax", "torch.fmax(x, y)", "jnp.fmax(x, y)", args="x y"),
     Op("fmin", "torch.fmin(x, y)", "jnp.fmin(x, y)", args="x y"),
@@ -107,6 +107,13 @@ OPS = (
         "jnp.clip(x, -1, 1)",
         kinks=(-1.0, 1.0),
         torch_like="jnp.where((x >= -1) & (x <= 1), x, lax.stop_gradient(jnp.clip(x, -1, 1)))",
+        remarks=(
+            Remark(
+                text="At a bound PyTorch passes the whole gradient on, jnp.clip half of it.",
+                axes=("edges",),
+                quantities=("vjp", "jvp"),
+            ),
+        ),
         seen_as="clip",
         trap="(x == y) | (x == z)",
     ),
@@ -131,7 +138,5 @@ OPS = (
         "torch.maximum(x, torch.zeros_like(x))",
         "jnp.maximum(x, 0.0)",
         kinks=(0.0,),
-        seen_as="max",
-        trap="(x == 0) & (y == 0)",
     ),
 )

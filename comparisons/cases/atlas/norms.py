@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.cases.atlas._op import Op
+from comparisons.cases.atlas._op import Op, Remark
 
 OPS = (
     Op(
@@ -21,6 +21,14 @@ OPS = (
             "nonfinite: inf": "array([1., inf])",
             "large": "array([1e200, 1e200])",
         },
+        remarks=(
+            Remark(
+                text="Of zeros PyTorch's gradient is 0, JAX's NaN; the norm of a vector that jnp.where has"
+                " made another one, and 0 in its place, has PyTorch's.",
+                axes=("edges",),
+                quantities=("vjp",),
+            ),
+        ),
         seen_as="norm",
         trap="np.any(np.all(x == 0, -1)) if x.ndim > 1 else np.all(x == 0)",
     ),

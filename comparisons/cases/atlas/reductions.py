@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.cases.atlas._op import Op
+from comparisons.cases.atlas._op import Op, Remark
 
 TIES = "array([[1., 3., 3.], [2., 2., 2.]])"
 WITH_NAN = "array([[1., nan, 3.], [2., 0., 4.]])"
@@ -63,6 +63,16 @@ OPS = (
         "torch.max(x, 1).values",
         "jnp.max(x, 1)",
         samples={"ordinary": "distinct(3, 4)", "edges: ties": TIES, "nonfinite: NaN": WITH_NAN},
+        remarks=(
+            Remark(
+                text="At a tie torch.max(x, dim) gives one of the equal elements the whole gradient;"
+                " JAX gives each its share, as torch.amax does.",
+                axes=("edges",),
+                quantities=("vjp", "jvp"),
+            ),
+        ),
+        seen_as="reduce_max",
+        trap="(np.sum(x == np.max(x, p['axes'], keepdims=True), p['axes']) > 1) & (len(p['axes']) == 1)",
     ),
     Op(
         "min",
@@ -83,14 +93,22 @@ OPS = (
             "edges: ties": "array([[1., 1., 2.]])",
             "nonfinite: NaN": WITH_NAN,
         },
+        remarks=(
+            Remark(
+                text="At a tie torch.min(x, dim) gives one of the equal elements the whole gradient;"
+                " JAX gives each its share, as torch.amin does.",
+                axes=("edges",),
+                quantities=("vjp", "jvp"),
+            ),
+        ),
+        seen_as="reduce_min",
+        trap="(np.sum(x == np.min(x, p['axes'], keepdims=True), p['axes']) > 1) & (len(p['axes']) == 1)",
     ),
     Op(
         "amax",
         "torch.amax(x, 1)",
         "jnp.max(x, 1)",
         samples={"ordinary": "distinct(3, 4)", "edges: ties": TIES, "nonfinite: NaN": WITH_NAN},
-        seen_as="reduce_max",
-        trap="(np.sum(x == np.max(x, p['axes'], keepdims=True), p['axes']) > 1) | np.isnan(np.max(x, p['axes']))",
     ),
     Op(
         "amin",
@@ -101,8 +119,6 @@ OPS = (
             "edges: ties": "array([[1., 1., 2.]])",
             "nonfinite: NaN": WITH_NAN,
         },
-        seen_as="reduce_min",
-        trap="(np.sum(x == np.min(x, p['axes'], keepdims=True), p['axes']) > 1) | np.isnan(np.min(x, p['axes']))",
     ),
     Op(
         "argmax",

@@ -35,8 +35,12 @@ def test_three_traps_are_named_with_their_lines():
     by_name = {trap.op.name: trap for trap in traps}
     clip = by_name["clamp(-1, 1)"]
     assert (clip.count, clip.of, clip.index, clip.value) == (1, 6, (1, 0), 1.0)
-    assert (by_name["amax"].count, by_name["amax"].of) == (1, 2)
+    assert (by_name["max(dim)"].count, by_name["max(dim)"].of) == (1, 2)
     assert "vector_norm" in by_name
+
+
+def test_a_tie_at_which_both_share_the_gradient_is_no_trap():
+    assert check_function(lambda x: jnp.maximum(x, x) + jnp.max(x), X) == []
 
 
 def test_a_function_away_from_all_edges_has_none():
