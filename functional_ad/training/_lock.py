@@ -35,7 +35,7 @@ def hold_lock(folder: Path) -> Generator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            owner = read_owner(folder) or "another process"
             message = f"--run-dir: {str(folder)!r} is in use by {owner}"
             raise CommandError(message, status=1) from error
         os.ftruncate(descriptor, 0)
@@ -43,3 +43,11 @@ def hold_lock(folder: Path) -> Generator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def read_owner(folder: Path) -> str | None:
+    """Reads whose the lock is, or was last; None if that is not known."""
+    try:
+        return (folder / _LOCK).read_text(errors="replace").strip() or None
+    except OSError:
+        return None

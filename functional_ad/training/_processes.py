@@ -65,6 +65,8 @@ def join_processes(execution: Execution, program: str) -> None:
     try:
         jax.distributed.initialize(
             coordinator_address=None if address == AUTO else address,
+            # By default JAX listens on all of the host's addresses.
+            coordinator_bind_address=address if _is_loopback(address) else None,
             num_processes=execution.num_processes,
             process_id=execution.process_id,
             initialization_timeout=JOIN_SECONDS,
@@ -78,6 +80,10 @@ def join_processes(execution: Execution, program: str) -> None:
     if folder is not None:
         log.rename(folder / f"process-{jax.process_index()}.log")
     _say_on_abort(f"{program}: error: {_lost}\n")
+
+
+def _is_loopback(address: str | None) -> bool:
+    return bool(re.match(r"(127\.|localhost:|\[::1\]:)", address or ""))
 
 
 def find_loss(error: BaseException) -> str | None:
@@ -103,7 +109,8 @@ def require_agreement(facts: Any) -> None:
     different = [i for i, other in enumerate(digests) if (other != digests[0]).any()]
     if different:
         numbers = " and ".join(map(str, different))
-        text = f"process {numbers} has another configuration, data or versions than process 0"
+        what = "configuration, data, versions or run directory"
+        text = f"process {numbers} has another {what} than process 0"
         raise CommandError(text, status=2)
 
 

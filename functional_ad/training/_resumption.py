@@ -21,7 +21,7 @@ from functional_ad.training._checkpoints import (
 )
 from functional_ad.training._errors import CheckpointError
 from functional_ad.training._interruption import Interrupted, Stop
-from functional_ad.training._manifest import Manifest
+from functional_ad.training._manifest import DamagedError, Manifest
 from functional_ad.training._optimizers import CONSTANT, has_horizon
 from functional_ad.training._processes import share_largest, share_number
 from functional_ad.training._state import State
@@ -108,7 +108,13 @@ class Checkpoints:
         if jax.process_count() == 1:
             return checkpoint
         step = share_number(-1 if checkpoint is None else checkpoint.manifest.step)
-        return None if step < 0 else open_checkpoint(self.folder, step)
+        if step < 0:
+            return None
+        try:
+            return open_checkpoint(self.folder, step)
+        except DamagedError as error:
+            number = jax.process_index()
+            raise CheckpointError(f"process {number} cannot read step {step}: {error}") from error
 
     def _find_and_tidy(self) -> Checkpoint | None:
         if self.fresh:

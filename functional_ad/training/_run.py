@@ -19,11 +19,15 @@ from functional_ad.training._data import Dataset, load_data
 from functional_ad.training._errors import CommandError
 from functional_ad.training._execution import Execution
 from functional_ad.training._interruption import Interrupted, Stop, watch_signals
-from functional_ad.training._lock import hold_lock
+from functional_ad.training._lock import hold_lock, read_owner
 from functional_ad.training._loop import Interval, run_training
 from functional_ad.training._manifest import Manifest, hash_data
 from functional_ad.training._metrics import describe_device, find_versions
-from functional_ad.training._processes import join_processes, require_agreement
+from functional_ad.training._processes import (
+    join_processes,
+    require_agreement,
+    share_number,
+)
 from functional_ad.training._progress import (
     format_config,
     format_result,
@@ -62,7 +66,7 @@ def run_command(command: Command) -> None:
         device = describe_device() + _describe_layout(layout)
         run = _describe_run(config, data, layout)
         if not alone:
-            require_agreement([run, execution.fresh, execution.checkpoint_every])
+            _require_agreement(run, execution)
         # Only one process writes; the others go through the same steps.
         kept = execution if first else Execution()
         command_line = format_command(sys.argv)
@@ -126,6 +130,15 @@ def _make_folder(option: str, name: str | None) -> Path | None:
         text = f"{flag}: expected a folder that can be written, got {name!r}"
         raise CommandError(f"{text} ({error.strerror})", status=2) from error
     return folder
+
+
+def _require_agreement(run: Manifest, execution: Execution) -> None:
+    """Checks that all processes do the same, and see one run directory: its lock is process 0's."""
+    share_number(0)  # by now it is written
+    folder = execution.run_dir
+    owner = None if folder is None else read_owner(Path(folder))
+    told = [execution.fresh, execution.resume, execution.checkpoint_every, execution.find_nonfinite]
+    require_agreement([run, told, owner])
 
 
 def _describe_layout(layout: Layout | None) -> str:

@@ -28,9 +28,8 @@ def find_port():
         return listener.getsockname()[1]
 
 
-def start_both(folder, *, seeds=(1, 1)):
+def start_both(folders, port, *, seeds=(1, 1)):
     """Starts both processes of a run, with one device each."""
-    port = find_port()
     environment = {**os.environ, "XLA_FLAGS": ""}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in OPTIONS.items()]
     return [
@@ -45,7 +44,7 @@ def start_both(folder, *, seeds=(1, 1)):
             text=True,
             env=environment,
         )
-        for number, seed in enumerate(seeds)
+        for number, (folder, seed) in enumerate(zip(folders, seeds, strict=True))
     ]
 
 
@@ -56,7 +55,8 @@ def finish(process):
 
 def test_two_processes_train_as_one_and_a_killed_one_ends_the_other(tmp_path):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    first, second = start_both(unbroken)
+    port = find_port()
+    first, second = start_both([unbroken] * 2, port)
     status, out, err = finish(first)
     assert status == 0
     assert finish(second) == (0, "", "")
@@ -68,7 +68,7 @@ def test_two_processes_train_as_one_and_a_killed_one_ends_the_other(tmp_path):
     end = json.loads((unbroken / "metrics.jsonl").read_text().splitlines()[-1])
 
     for victim in (1, 0):  # process 0 is the one that the others join
-        processes = start_both(broken)
+        processes = start_both([broken] * 2, port)
         for _ in range(4):
             processes[0].stdout.readline()
         processes[victim].send_signal(signal.SIGKILL)
@@ -83,7 +83,7 @@ def test_two_processes_train_as_one_and_a_killed_one_ends_the_other(tmp_path):
         )
         finish(processes[victim])
 
-    first, second = start_both(broken)
+    first, second = start_both([broken] * 2, port)
     status, out, err = finish(first)
     assert (status, finish(second)[0]) == (0, 0)
     assert "going on from" in err
@@ -94,13 +94,17 @@ def test_two_processes_train_as_one_and_a_killed_one_ends_the_other(tmp_path):
     assert lines[-1]["gradients"] == end["gradients"]
 
 
-def test_processes_that_are_told_otherwise_do_not_begin(tmp_path):
-    first, second = start_both(tmp_path, seeds=(1, 2))
-    ended = [finish(process) for process in (first, second)]
+@pytest.mark.parametrize("differing", ["seed", "folder"])
+def test_processes_that_are_told_otherwise_do_not_begin(tmp_path, differing):
+    seeds = (1, 2) if differing == "seed" else (1, 1)
+    other = tmp_path / "other" if differing == "folder" else tmp_path
+    processes = start_both([tmp_path, other], find_port(), seeds=seeds)
+    (status, out, err), (other_status, other_out, _) = (finish(process) for process in processes)
 
-    assert [status for status, _, _ in ended] == [2, 2]
-    for _, out, err in ended:
-        assert out == ""
-        assert err.splitlines()[-1] == (
-            f"{NAME}: error: process 1 has another configuration, data or versions than process 0"
-        )
+    assert (status, out, other_out) == (2, "", "")
+    assert err.splitlines()[-1] == (
+        f"{NAME}: error: process 1 has another configuration, data, versions or run directory "
+        "than process 0"
+    )
+    # It says the same, unless the end of process 0 comes before.
+    assert other_status in (1, 2)
