@@ -6,8 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
 from comparisons._atlas._check import check_function
+from comparisons.cases.atlas import OPS
+from comparisons.cases.atlas._expressions import make_jax, make_torch
 
 X = np.array([[0.0, 0.0], [1.0, 3.0], [0.5, 3.0]], np.float32)
 
@@ -71,3 +74,27 @@ def test_random_keys_are_arguments_like_others():
     key = jax.random.key(0)
     fn = lambda key, x: jnp.clip(x, -1, 1) + jax.random.normal(key)  # noqa: E731
     assert [trap.op.name for trap in check_function(fn, key, X)] == ["clamp(-1, 1)"]
+
+
+@pytest.mark.parametrize(
+    ("name", "point"),
+    [
+        ("abs", (0.0,)),
+        ("maximum", (np.nan, 1.0)),
+        ("minimum", (np.nan, 1.0)),
+        ("hypot", (0.0, 0.0)),
+        ("atan2", (0.0, 0.0)),
+        ("i0", (0.0,)),
+        ("logit", (-1.0,)),
+        ("leaky_relu", (0.0,)),
+        ("hardtanh", (1.0,)),
+        ("clamp(-1, 1)", (1.0,)),
+    ],
+)
+def test_at_a_trap_the_gradients_do_differ(name, point):
+    (op,) = [op for op in OPS if op.name == name and op.seen_as]
+    tensors = [torch.tensor(x, requires_grad=True) for x in point]
+    make_torch(op)(*tensors).backward()
+    ours = jax.grad(make_jax(op), tuple(range(len(point))))(*map(jnp.float32, point))
+    theirs = [x.grad.item() for x in tensors]
+    assert not np.array_equal(theirs, ours, equal_nan=True)
