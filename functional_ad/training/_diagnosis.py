@@ -59,9 +59,12 @@ def diagnose(
     Returns:
         What was found; None if every number was finite this time.
     """
+    plateau = jax.device_get(state.plateau)
     for number in range(len(rows.positions)):
         row = jax.tree.map(lambda array, number=number: array[number : number + 1], rows)
         before = copy_state(state)
+        # A plateau looks at whole intervals, and not at updates.
+        state = state._replace(plateau=plateau)
         state, outcome = run_interval(state, place(row), data)
         loss, finite = jax.device_get((outcome.loss, outcome.finite))
         if not (finite and jnp.isfinite(loss)):

@@ -48,25 +48,23 @@ def build_gradients(task: Task) -> Gradients:
     def gradients(
         params: Params, batch: Batch, key: Any, step: Any, loss_scale: LossScale | None
     ) -> tuple[Array, Params]:
-        def scaled_loss(params: Params, batch: Batch, key: Any = None) -> tuple[Array, Array]:
+        def scaled_loss(params: Params, batch: Batch, key: Any = None) -> Array:
             loss = compute_loss(task, params, batch, key)
-            return (loss if loss_scale is None else loss_scale.scale(loss)), loss
+            return loss if loss_scale is None else loss_scale.scale(loss)
 
         key = jax.random.fold_in(key, step) if task.config.dropout else None
         if microbatches == 1:
-            compute = value_and_grad(scaled_loss, where=task.trainable, has_aux=True)
-            (_, loss), grads = compute(params, batch, key)
-            return loss, grads
-        accumulated = accumulate_grads(
-            scaled_loss,
-            microbatches,
-            where=task.trainable,
-            # Parts that all count the same need no weights.
-            weight_fn=None if batch.mask is None else count_real,
-            has_aux=True,
-        )
-        (total, _), grads = accumulated(params, batch, key)
-        return (total if loss_scale is None else loss_scale.unscale(total)[0]), grads
+            compute = value_and_grad(scaled_loss, where=task.trainable)
+        else:
+            compute = accumulate_grads(
+                scaled_loss,
+                microbatches,
+                where=task.trainable,
+                # Parts that all count the same need no weights.
+                weight_fn=None if batch.mask is None else count_real,
+            )
+        loss, grads = compute(params, batch, key)
+        return (loss if loss_scale is None else loss_scale.unscale(loss)[0]), grads
 
     return gradients
 

@@ -110,7 +110,8 @@ def train(
     """Trains as configured.
 
     PyTorch's loop of ``zero_grad``, ``backward`` and ``step``: here gradients are values, so there
-    is nothing to zero, and a logging interval of many updates is one compiled call.
+    is nothing to zero, and a logging interval of many updates is one compiled call. The state
+    before each interval is kept as long as that lasts, so that an error can say where NaN begins.
 
     Args:
         config: The configuration; the tutorial's worked case if left out.

@@ -144,8 +144,10 @@ def _build_schedule(
         if has_horizon(name, options):
             chosen[_HORIZONS[name]] = updates - warmup
         with _name_field(function, options, "schedule_options", whose, argument):
-            made = function(**chosen)
-        course = keep if name == PLATEAU else made  # which has its rate in the state
+            if name == PLATEAU:  # it has its rate in the state, and is an array already
+                jax.eval_shape(functools.partial(function, **chosen))
+            else:
+                course = function(**chosen)
     if not warmup:
         return course
     rise = lr_scheduler.linear_lr(rate, start_factor=1 / warmup, total_iters=warmup)

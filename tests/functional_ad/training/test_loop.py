@@ -282,6 +282,20 @@ def test_the_update_of_a_long_interval_in_which_nan_begins_is_found(microbatches
     assert caught.value.found.line.startswith("_linear.py:")
 
 
+def test_an_interval_is_run_again_with_the_rate_that_it_had():
+    """A plateau that looked at each update would have lowered the rate, and the run gone well."""
+    schedule = {
+        "schedule": "reduce_lr_on_plateau",
+        "schedule_options": {"patience": 0, "factor": 1e-9, "threshold": 1e9},
+    }
+    config = Config(epochs=40, log_every=40, learning_rate=100.0, **schedule)
+
+    with pytest.raises(DivergedError) as caught:
+        train(config)
+
+    assert caught.value.step == 7
+
+
 def test_a_step_that_overflows_after_finite_gradients_is_found_in_the_optimizer():
     with pytest.raises(DivergedError) as caught:
         train(Config(epochs=1, learning_rate=1e38))

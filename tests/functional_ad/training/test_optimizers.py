@@ -1,4 +1,7 @@
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -138,6 +141,32 @@ def test_every_schedule_is_followed_and_is_as_long_as_the_run_unless_told(name):
     np.testing.assert_allclose([i.learning_rate for i in result.intervals], rates, rtol=RTOL)
     compare(config, follow(optim.sgd, schedule))
     assert has_horizon(name, options) == (name in HORIZONS)
+
+
+def test_a_configuration_takes_no_device():
+    """Processes are joined after it is read, and before anything is computed."""
+    code = f"""
+import jax
+from functional_ad.training import Config
+from functional_ad.training._optimizers import OPTIMIZERS, SCHEDULES
+for name in OPTIMIZERS:
+    Config.for_model("mlp", optimizer=name)
+for name in SCHEDULES:
+    warmup = 0 if name in ("cyclic_lr", "one_cycle_lr", "reduce_lr_on_plateau") else 3
+    options = {SCHEDULE_OPTIONS}.get(name, {{}})
+    Config(schedule=name, schedule_options=options, warmup=warmup)
+jax.config.update("jax_num_cpu_devices", 3)  # raises once there is a backend
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+
+
+@pytest.mark.parametrize("fields", [{}, {"patience": 1}])
+def test_a_plateaus_options_are_checked_with_the_configuration(fields):
+    Config(schedule="reduce_lr_on_plateau", schedule_options=fields)
+
+    with pytest.raises(ConfigError, match=r"factor of the schedule 'reduce_lr_on_plateau'"):
+        Config(schedule="reduce_lr_on_plateau", schedule_options={**fields, "factor": 2.0})
 
 
 def test_a_warm_up_stands_before_the_schedule():
