@@ -15,7 +15,7 @@ import numpy as np
 from functional_ad.training._config import Config, check_batch_size
 from functional_ad.training._data import Dataset, load_data
 from functional_ad.training._diagnosis import Diagnosis, copy_state, diagnose
-from functional_ad.training._errors import DivergedError
+from functional_ad.training._errors import ConfigError, DivergedError
 from functional_ad.training._models import Params
 from functional_ad.training._plan import Plan, Rows, make_plan
 from functional_ad.training._programs import Programs, build_programs
@@ -172,6 +172,10 @@ def run_training(
         state, position = checkpoints.begin(programs.like)
         intervals += [Interval.recall(fields) for fields in position.get("intervals", [])]
     state = programs.init() if state is None else state
+    if int(state.step) > plan.updates:
+        done = -(-int(state.step) // plan.batches)
+        expected = f"{done} or more, the epochs that the checkpoint has had"
+        raise ConfigError("epochs", expected=expected, got=repr(config.epochs))
 
     def after_interval(interval: Interval) -> None:
         intervals.append(interval)

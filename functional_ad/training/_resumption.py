@@ -22,16 +22,21 @@ from functional_ad.training._checkpoints import (
 from functional_ad.training._errors import CheckpointError
 from functional_ad.training._interruption import Interrupted, Stop
 from functional_ad.training._manifest import DamagedError, Manifest
-from functional_ad.training._optimizers import CONSTANT, has_horizon
+from functional_ad.training._optimizers import CONSTANT, PLATEAU, has_horizon
 from functional_ad.training._processes import share_largest, share_number
 from functional_ad.training._state import State
 
 MAY_CHANGE: Final[dict[str, str]] = {
     "epochs": "a run may be made longer, unless its schedule is as long as the run",
-    "log_every": "it only cuts the updates into programs; their numbers agree up to rounding",
-    "mesh": "it only spreads the updates over devices; their numbers agree up to rounding",
+    "evaluate_every": "evaluating changes nothing",
+    "log_every": "it cuts the updates into programs, unless the schedule looks at each interval",
+    "log_grad_norm": "what is logged changes nothing",
+    "log_intermediates": "what is logged changes nothing",
+    "mesh": "it spreads the updates over devices",
 }
-"""The fields of `Config` that may be others than those of the checkpoint, and why."""
+"""The fields of `Config` that may be others than those of the checkpoint, and why.
+
+After another ``log_every`` or ``mesh`` numbers are the same up to rounding only."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,8 +155,8 @@ def check_same_run(checkpoint: Checkpoint, run: Manifest, say: Callable[[str], N
         CheckpointError: The configuration or the data are others.
     """
     then, now = checkpoint.manifest, run
-    # As JSON, which is what the checkpoint has: it writes a tuple as a list.
-    fields = [then.config, json.loads(json.dumps(now.config))]
+    # As JSON has them: a checkpoint has a list for each tuple.
+    fields = [json.loads(json.dumps(each.config)) for each in (then, now)]
     wrong = [
         f"{name}: expected {_show(fields[0], name)}, got {_show(fields[1], name)}"
         for name in sorted({*fields[0], *fields[1]} - _list_free(fields[0]))
@@ -177,8 +182,13 @@ def check_same_run(checkpoint: Checkpoint, run: Manifest, say: Callable[[str], N
 
 def _list_free(config: Mapping[str, Any]) -> set[str]:
     """The fields that may change, of a configuration."""
-    ends = has_horizon(config.get("schedule", CONSTANT), config.get("schedule_options", {}))
-    return set(MAY_CHANGE) - ({"epochs"} if ends else set())
+    schedule = config.get("schedule", CONSTANT)
+    free = set(MAY_CHANGE)
+    if has_horizon(schedule, config.get("schedule_options", {})):
+        free.remove("epochs")
+    if schedule == PLATEAU:
+        free.remove("log_every")
+    return free
 
 
 def _show(fields: Mapping[str, Any], name: str) -> str:

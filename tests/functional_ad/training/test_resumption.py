@@ -2,20 +2,22 @@
 
 import dataclasses
 import signal
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from functional_ad.training import CheckpointError, Config
+from functional_ad.training import CheckpointError, Config, ConfigError
 
 pytest.importorskip("orbax.checkpoint")
 
+from functional_ad.training._checkpoints import Checkpoint
 from functional_ad.training._data import load_data
 from functional_ad.training._interruption import Interrupted, Stop
 from functional_ad.training._loop import run_training
 from functional_ad.training._manifest import Manifest, hash_data
-from functional_ad.training._resumption import MAY_CHANGE, Checkpoints
+from functional_ad.training._resumption import MAY_CHANGE, Checkpoints, check_same_run
 
 CONFIG = Config(epochs=6, batch_size=6, microbatches=2, optimizer="adamw", seed=3)
 DATA = load_data("tutorial")
@@ -109,6 +111,11 @@ def test_a_run_that_has_ended_ends_again_at_once_and_can_be_made_longer(folder, 
     assert bits(result) == bits(unbroken)
     assert result.intervals[-1].loss == unbroken.intervals[-1].loss
 
+    with pytest.raises(ConfigError) as caught:
+        Run(folder, dataclasses.replace(CONFIG, epochs=5))()
+    assert (caught.value.field, caught.value.got) == ("epochs", "5")
+    assert caught.value.expected == "6 or more, the epochs that the checkpoint has had"
+
     longer = dataclasses.replace(CONFIG, epochs=8)
     result = Run(folder, longer)()
     assert bits(result) == bits(run_training(longer, DATA))
@@ -186,6 +193,29 @@ def test_another_run_is_refused_with_what_differs(folder):
         f"seed: expected 3, got 4; the data: expected SHA-256 {then}..., got {now}.... "
         "Run it as expected, or take another --run-dir, or --fresh to start anew in this one"
     )
+
+
+@pytest.mark.parametrize(
+    ("schedule", "options", "refused"),
+    [
+        ("constant", {}, set()),
+        ("cosine_annealing_lr", {}, {"epochs"}),
+        ("cosine_annealing_lr", {"T_max": 50}, set()),
+        ("reduce_lr_on_plateau", {}, {"log_every"}),
+    ],
+)
+def test_what_the_schedule_depends_on_may_not_change(schedule, options, refused):
+    then = dataclasses.replace(CONFIG, schedule=schedule, schedule_options=options)
+    manifest = Run(None, then).checkpoints.manifest
+    checkpoint = Checkpoint(Path("00000016"), manifest._replace(step=16))
+    for change in ({"epochs": 9}, {"log_every": 2}, {"mesh": "data=2"}, {"evaluate_every": 3}):
+        now = Run(None, dataclasses.replace(then, **change)).checkpoints.manifest
+        (name,) = change
+        if name in refused:
+            with pytest.raises(CheckpointError, match=f"is of another run: {name}: expected"):
+                check_same_run(checkpoint, now, pytest.fail)
+        else:
+            check_same_run(checkpoint, now, pytest.fail)
 
 
 def test_what_may_change_are_fields_and_other_versions_are_a_warning(folder, unbroken):
