@@ -107,8 +107,6 @@ OPS = (
         "softplus(x)",
         domain=(-40, 40),
         points=(20.0, 20.5, 800.0, -800.0),
-        seen_as="softplus",
-        trap="x > 20",
     ),
     Op(
         "softplus(beta=2)",
