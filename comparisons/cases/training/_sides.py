@@ -157,7 +157,7 @@ def make_torch_closure_step(
                 parameter.copy_(params[name])
         optimizer = make_optimizer(model)
 
-        def closure() -> torch.Tensor:
+        def closure() -> Any:
             optimizer.zero_grad()
             loss = compute_loss(model, batch)
             loss.backward()

@@ -38,7 +38,7 @@ def scale_by_moments(
         updates: PyTree, state: Any, params: PyTree | None = None
     ) -> tuple[PyTree, optax.ScaleByAdamState]:
         del params
-        count = optax.safe_increment(state.count)
+        count: Any = optax.safe_increment(state.count)
         first = evaluate(beta1, state.count)
         mu = optax.tree.update_moment(updates, state.mu, first, 1)
         nu = optax.tree.update_moment_per_elem_norm(updates, state.nu, beta2, 2)

@@ -107,7 +107,7 @@ def _scale_by_nadam(
     ) -> tuple[PyTree, ScaleByNadamState]:
         del params
         b1 = evaluate(beta1, state.count)
-        count = optax.safe_increment(state.count)
+        count: Any = optax.safe_increment(state.count)
         share, next_share = (
             b1 * (1 - 0.5 * 0.96 ** (step * momentum_decay)) for step in (count, count + 1)
         )
