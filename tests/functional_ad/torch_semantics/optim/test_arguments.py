@@ -33,7 +33,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "options", "argument", "text"), WRONG, ids=str)
+@pytest.mark.parametrize(("name", "options", "argument", "text"), WRONG, ids=range(len(WRONG)))
 def test_options_out_of_bounds(name, options, argument, text):
     with pytest.raises(fad.ArgumentError) as caught:
         getattr(optim, name)(**options)
