@@ -105,13 +105,14 @@ def compare_training(
     start = time.perf_counter()
     info = _find_info(dtype)
     start_state = _prepare_state(state, dtype)
-    runs = Runs(_compile(jax_step) if jit else jax_step, torch_step, start_state)
+    jax_step = _compile(jax_step) if jit else jax_step
+    runs = Runs(jax_step, torch_step, start_state)
     forced, free = ForcedRecord(info[0]), FreeRecord(*info)
     casts: tuple[Cast, ...] = ()
     with np.errstate(all="ignore"):  # infinities are findings here, not exceptions
         for batch in _read(batches):
             prepared = _prepare(batch, dtype, f"batch {runs.steps + 1}")
-            if not runs.steps:
+            if jit and not runs.steps:  # the trace is the float64 run's; another may not be wanted
                 casts = _find_casts(jax_step, start_state, prepared)
                 free = FreeRecord(*info, coarse=any(map(_is_coarse, casts)))
             runs.advance(prepared, dtype, forced, free)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from comparisons import ParityCase, Report, Verdict
+from comparisons import ParityCase, Report, TrainingCase, Verdict
 from comparisons._cli import CommandError, run_command
 from comparisons._discovery import DiscoveryError, find_cases, load_shipped_cases
 from comparisons._ledger import read_ledger
@@ -111,7 +111,7 @@ def test_show_prints_a_stored_report_again(own_file, tmp_path, capsys):
 def test_targets(targets, count):
     found = find_cases(targets)
     assert len(found) == count
-    assert all(isinstance(case, ParityCase) for case in found)
+    assert all(isinstance(case, ParityCase | TrainingCase) for case in found)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_a_file_may_import_its_neighbours_and_hold_cases_in_a_dict(tmp_path, mon
     monkeypatch.setattr(sys, "path", list(sys.path))
     (tmp_path / "neighbour_of_cases.py").write_text("import torch\nfn = torch.sin\n")
     (tmp_path / "mine.py").write_text(
-        "import jax.numpy as jnp\nfrom comparisons import ParityCase\n"
+        "import jax.numpy as jnp\nfrom comparisons import ParityCase, TrainingCase\n"
         "from neighbour_of_cases import fn\n"
         "cases = {'a': ParityCase(name='a', title='', jax=jnp.sin, torch=fn, inputs=(0.5,))}\n"
     )

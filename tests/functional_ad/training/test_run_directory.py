@@ -136,7 +136,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(command,
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
 
-    assert (status, len(out.splitlines())) == (1, 1)
+    assert (status, len(out.splitlines())) == (1, 1), err
     assert err.splitlines()[2:] == [
         f"{NAME}: error: cannot save {tmp_path}/checkpoints/00000003 (File too large)"
     ]
