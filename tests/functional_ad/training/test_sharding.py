@@ -27,7 +27,7 @@ from functional_ad.training._sharding import make_layout
 from functional_ad.training._state import State, init_state
 from functional_ad.training._task import build_task
 
-# How XLA writes which devices a sum is over: in JAX 0.10 by their numbers, in 0.12 by the mesh's axes.
+# Which devices a sum is over, as XLA writes it: by number in JAX 0.10, by the mesh's axes in 0.12.
 OVER_ALL = {"{{0,1,2,3,4,5,6,7}}", "mesh['data'=8] {'data'}"}
 OVER_DATA = {"{{0,2,4,6},{1,3,5,7}}", "mesh['data'=4,'model'=2] {'data'}"}
 
