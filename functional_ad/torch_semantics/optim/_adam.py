@@ -67,7 +67,7 @@ def adam(
         >>> params = jnp.array([1.0, -2.0])
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
-        >>> print(optax.apply_updates(params, updates))
+        >>> print(optax.apply_updates(params, updates).round(4))
         [ 0.9 -1.9]
 
     Source:
@@ -114,7 +114,7 @@ def adamw(
         >>> params = jnp.array([1.0, -2.0])
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
-        >>> print(optax.apply_updates(params, updates))
+        >>> print(optax.apply_updates(params, updates).round(4))
         [ 0.85 -1.8 ]
 
     Source:
