@@ -67,8 +67,8 @@ def adam(
         >>> params = jnp.array([1.0, -2.0])
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
-        >>> print(optax.apply_updates(params, updates).round(4))
-        [ 0.9 -1.9]
+        >>> [round(float(x), 4) for x in optax.apply_updates(params, updates)]
+        [0.9, -1.9]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html
@@ -114,8 +114,8 @@ def adamw(
         >>> params = jnp.array([1.0, -2.0])
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
-        >>> print(optax.apply_updates(params, updates).round(4))
-        [ 0.85 -1.8 ]
+        >>> [round(float(x), 4) for x in optax.apply_updates(params, updates)]
+        [0.85, -1.8]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.AdamW.html

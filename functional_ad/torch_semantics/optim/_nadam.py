@@ -78,8 +78,8 @@ def nadam(
         >>> params = jnp.array([1.0, -2.0])
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
-        >>> print(optax.apply_updates(params, updates).round(4))
-        [ 0.8944 -1.8944]
+        >>> [round(float(x), 4) for x in optax.apply_updates(params, updates)]
+        [0.8944, -1.8944]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.NAdam.html

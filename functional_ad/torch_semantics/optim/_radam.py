@@ -66,8 +66,8 @@ def radam(
         >>> params = jnp.array([1.0, -2.0])
         >>> state = optimizer.init(params)
         >>> updates, state = optimizer.update(jnp.array([0.5, -3.0]), state, params)
-        >>> print(optax.apply_updates(params, updates).round(4))
-        [ 0.95 -1.7 ]
+        >>> [round(float(x), 4) for x in optax.apply_updates(params, updates)]
+        [0.95, -1.7]
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.optim.RAdam.html
