@@ -118,6 +118,13 @@ def atlas(
             show_default=False,
         ),
     ] = None,
+    unexplained: Annotated[
+        bool,
+        typer.Option(
+            "--unexplained",
+            help="List the differences that nothing is said of; exit 1 if there are any.",
+        ),
+    ] = False,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -135,6 +142,7 @@ def atlas(
 
     from comparisons._atlas import _text
     from comparisons._atlas._stored import StoredError, find_changes, read_stored, write_stored
+    from comparisons._atlas._unexplained import find_unexplained
     from comparisons._environment import describe_environment
 
     orders = _choose("--order", order, ORDERS)
@@ -170,12 +178,17 @@ def atlas(
     if store is not None:
         write_stored(store, rows, environment)
         typer.echo(f"wrote {store}")
-    if stored is None:
-        return 0
-    whole = not names and dtype is None and order is None
-    changes = find_changes(stored, rows, whole=whole)
-    _text.print_lines(console, _text.lay_out_changes(changes))
-    return 1 if changes else 0
+    failed = False
+    if unexplained:
+        found = {op.name: find_unexplained(op, row) for op, row in zip(ops, rows, strict=True)}
+        _text.print_lines(console, _text.lay_out_unexplained(found))
+        failed = any(found.values())
+    if stored is not None:
+        whole = not names and dtype is None and order is None
+        changes = find_changes(stored, rows, whole=whole)
+        _text.print_lines(console, _text.lay_out_changes(changes))
+        failed = failed or bool(changes)
+    return 1 if failed else 0
 
 
 def check_function(

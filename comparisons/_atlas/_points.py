@@ -87,7 +87,10 @@ def choose_points(op: Op) -> Points:
         at = np.array([edge[k] for edge in edges])
         column = [narrow[k], wide[k], at]
         for moved in range(op.arity):
-            step = STEP * np.maximum(1.0, np.abs(at)) if moved == k else 0.0
+            if moved != k:
+                column += [at, at]  # with the sign of a zero, which a sum would lose
+                continue
+            step = STEP * np.maximum(1.0, np.abs(at))
             with np.errstate(over="ignore", invalid="ignore"):
                 column += [at - step, at + step]
         columns.append(column)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich import box
@@ -117,6 +117,12 @@ def lay_out_changes(changes: Sequence[Change]) -> RenderableType:
         for change in changes
     ]
     return Group(*lines)
+
+
+def lay_out_unexplained(found: Mapping[str, Sequence[str]]) -> RenderableType:
+    """What nothing is said of, by operation."""
+    lines = [f"{name}: {line}" for name, own in found.items() for line in own]
+    return Text("\n".join(lines) if lines else "There is a remark on every difference.")
 
 
 def _paint(verdict: str) -> Text:

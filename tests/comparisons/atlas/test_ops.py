@@ -1,5 +1,9 @@
 """The operations: what each says of itself can be used."""
 
+import contextlib
+import io
+
+import jax
 import numpy as np
 import pytest
 
@@ -60,6 +64,30 @@ def test_a_remark_that_blames_a_side_shows_it_in_five_lines():
         for remark in op.remarks:
             assert "\n" not in remark.text, op.name
             assert not remark.wrong or 0 < len(remark.repro.splitlines()) <= 5, op.name
+
+
+REPROS = [
+    pytest.param(remark.repro, id=f"{op.name} {i}")
+    for op in OPS
+    for i, remark in enumerate(op.remarks)
+    if remark.repro
+]
+
+
+@pytest.mark.parametrize("repro", REPROS)
+def test_what_shows_a_bug_prints_what_it_says(repro):
+    """Its last line prints, and a comment there says what: ``print(...)  # 1.0; true: 0.0``."""
+    said, told, truth = repro.splitlines()[-1].partition("  # ")[2].partition("; true: ")
+    assert told, "the last line says what is printed, and what should be"
+    assert said != truth
+    printed = io.StringIO()
+    x64 = jax.config.jax_enable_x64
+    try:
+        with contextlib.redirect_stdout(printed):
+            exec(repro, {})
+    finally:
+        jax.config.update("jax_enable_x64", x64)
+    assert printed.getvalue().strip() == said
 
 
 def test_what_is_looked_for_in_a_jaxpr_comes_with_its_edge():

@@ -41,7 +41,9 @@ def test_beside_each_edge_is_a_point_on_either_side():
         assert (below[finite] < at[finite]).all()
         assert (above[finite] > at[finite]).all()
         other = points.args[1 - argument][points.side(argument, True)]
-        np.testing.assert_array_equal(other, np.array(points.list_edges())[:, 1 - argument])
+        wanted = np.array(points.list_edges())[:, 1 - argument]
+        np.testing.assert_array_equal(other, wanted)
+        np.testing.assert_array_equal(np.signbit(other), np.signbit(wanted))
 
 
 def test_they_are_the_same_every_time():
