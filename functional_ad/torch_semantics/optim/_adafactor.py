@@ -75,6 +75,7 @@ def adafactor(
 
     Raises:
         ArgumentError: An option is out of PyTorch's bounds.
+        ValueError: ``update`` gets no parameters.
         LeafTypeError: In ``init``, a parameter is complex.
 
     Example:

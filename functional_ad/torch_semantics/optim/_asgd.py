@@ -14,7 +14,6 @@ from functional_ad.torch_semantics.optim._composition import (
     compose,
     evaluate,
     get_scalar_dtype,
-    require_params,
 )
 from functional_ad.torch_semantics.optim._hyperparameters import Scalar, check_common
 
@@ -72,7 +71,8 @@ def asgd(
         parameters.
 
     Raises:
-        ArgumentError: An option is out of PyTorch's bounds, or ``update`` gets no parameters.
+        ArgumentError: An option is out of PyTorch's bounds.
+        ValueError: ``update`` gets no parameters.
 
     Example:
         >>> import jax.numpy as jnp
@@ -104,12 +104,11 @@ def asgd(
         )
 
     def update(
-        updates: PyTree, state: Any, params: PyTree | None = None
+        updates: PyTree, state: Any, params: Any = None
     ) -> tuple[PyTree, AveragedState]:
-        given: Any = require_params("asgd", params)
         eta, mu, dtype = state.eta, state.mu, state.eta.dtype
         updates = optax.tree.scale(-eta, updates)
-        new = optax.apply_updates(given, updates)
+        new = optax.apply_updates(params, updates)
         ax = optax.incremental_update(new, state.ax, mu)
         count = optax.safe_increment(state.count)
         rate, steps = evaluate(lr, state.count), jnp.asarray(count, dtype)
@@ -119,7 +118,7 @@ def asgd(
 
     return compose(
         add_weight_decay(weight_decay),
-        add_weight_decay(lambd),
+        optax.add_decayed_weights(lambd),  # also if it is 0, to say that parameters are missing
         optax.GradientTransformation(init, update),
         maximize=maximize,
     )

@@ -117,24 +117,6 @@ def get_scalar_dtype(params: PyTree) -> Any:
     return jnp.float64 if wide else jnp.float32
 
 
-def require_params(function: str, params: PyTree | None) -> PyTree:
-    """The parameters, for an update that does not only look at gradients.
-
-    Raises:
-        ArgumentError: There are none.
-    """
-    if params is not None:
-        return params
-    raise ArgumentError(
-        explain(
-            f"`functional_ad.torch_semantics.optim.{function}` needs the parameters in `update`.",
-            expected="a tree like the gradients",
-            got="None",
-            fix="Write `update(grads, state, params)`.",
-        )
-    )
-
-
 def require_real(
     function: str, optimizer: optax.GradientTransformationExtraArgs
 ) -> optax.GradientTransformationExtraArgs:

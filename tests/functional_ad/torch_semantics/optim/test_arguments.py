@@ -10,6 +10,7 @@ from functional_ad.torch_semantics import optim
 from functional_ad.torch_semantics.optim._slots import SLOTS, write_state
 
 ADAMS = ["adam", "adamw", "adamax", "nadam", "radam"]
+OTHERS = ["rmsprop", "adagrad", "adadelta", "rprop", "asgd", "adafactor", "muon"]
 WRONG = [
     *((name, {"lr": -1.0}, "lr", "at least 0") for name in [*ADAMS, "sgd"]),
     *((name, {"weight_decay": -1e-9}, "weight_decay", "at least 0") for name in [*ADAMS, "sgd"]),
@@ -30,6 +31,44 @@ WRONG = [
     ("nadam", {"momentum_decay": -1.0}, "momentum_decay", "at least 0"),
     ("nadam", {"decoupled_weight_decay": 1}, "decoupled_weight_decay", "True or False"),
     ("radam", {"decoupled_weight_decay": 1}, "decoupled_weight_decay", "True or False"),
+    *((name, {"lr": -1.0}, "lr", "at least 0") for name in OTHERS),
+    *((name, {"maximize": None}, "maximize", "True or False") for name in OTHERS if name != "muon"),
+    *(
+        (name, {"weight_decay": -1}, "weight_decay", "at least 0")
+        for name in OTHERS
+        if name != "rprop"
+    ),
+    ("rmsprop", {"alpha": -0.1}, "alpha", "at least 0"),
+    ("rmsprop", {"eps": -0.1}, "eps", "at least 0"),
+    ("rmsprop", {"momentum": -0.1}, "momentum", "at least 0"),
+    ("rmsprop", {"centered": 1}, "centered", "True or False"),
+    ("adagrad", {"lr_decay": -0.1}, "lr_decay", "at least 0"),
+    ("adagrad", {"initial_accumulator_value": -0.1}, "initial_accumulator_value", "at least 0"),
+    ("adagrad", {"eps": -0.1}, "eps", "at least 0"),
+    ("adadelta", {"rho": 1.1}, "rho", "at least 0 and at most 1"),
+    ("adadelta", {"eps": -0.1}, "eps", "at least 0"),
+    ("rprop", {"etas": 0.5}, "etas", "a tuple of 2"),
+    ("rprop", {"etas": (0.0, 1.2)}, "etas[0]", "above 0 and below 1"),
+    ("rprop", {"etas": (0.5, 1.0)}, "etas[1]", "above 1"),
+    ("rprop", {"step_sizes": (1.0,)}, "step_sizes", "a tuple of 2"),
+    ("rprop", {"step_sizes": ("small", 1.0)}, "step_sizes[0]", "a number"),
+    ("rprop", {"step_sizes": (1.0, 0.5)}, "step_sizes[1]", "at least 1"),
+    ("asgd", {"lambd": "little"}, "lambd", "a number"),
+    ("asgd", {"alpha": None}, "alpha", "a number"),
+    ("asgd", {"t0": True}, "t0", "a number"),
+    ("adafactor", {"beta2_decay": 0.1}, "beta2_decay", "at most 0"),
+    ("adafactor", {"eps": 1e-3}, "eps", "a tuple of 2"),
+    ("adafactor", {"eps": (-0.1, 1e-3)}, "eps[0]", "at least 0"),
+    ("adafactor", {"eps": (None, -1e-3)}, "eps[1]", "at least 0"),
+    ("adafactor", {"d": 0.5}, "d", "at least 1"),
+    ("muon", {"momentum": -0.1}, "momentum", "at least 0"),
+    ("muon", {"nesterov": "yes"}, "nesterov", "True or False"),
+    ("muon", {"ns_coefficients": (3.4, -4.8)}, "ns_coefficients", "a tuple of 3"),
+    ("muon", {"ns_coefficients": (3.4, -4.8, "2")}, "ns_coefficients[2]", "a number"),
+    ("muon", {"eps": None}, "eps", "a number"),
+    ("muon", {"ns_steps": 100}, "ns_steps", "an int of at least 0, at most 99"),
+    ("muon", {"ns_steps": 2.0}, "ns_steps", "an int"),
+    ("muon", {"adjust_lr_fn": "none"}, "adjust_lr_fn", "None or 'original' or 'match_rms_adamw'"),
 ]
 
 
@@ -60,6 +99,11 @@ def test_numbers_at_the_bounds_are_pytorchs():
     optim.sgd(lr=0, momentum=2, dampening=-1, weight_decay=0)
     optim.adam(lr=0.0, betas=(0, 0.0), eps=0)
     optim.nadam(momentum_decay=0)
+    optim.rmsprop(alpha=2, eps=0, momentum=1)
+    optim.adadelta(rho=1)
+    optim.asgd(lambd=-1, alpha=-1, t0=-1)
+    optim.adafactor(beta2_decay=0, eps=(0, 0), d=1)
+    optim.muon(momentum=2, ns_steps=0)
 
 
 @pytest.mark.parametrize(

@@ -74,14 +74,25 @@ def test_a_few_steps_in_float32(name):
     assert max(difference) <= BOUND_FLOAT32
 
 
-def test_a_complex_leaf_is_two_real_ones():
+COMPLEX = {
+    "adam": {"lr": 0.1, "weight_decay": 0.1, "amsgrad": True},
+    "rmsprop": {"weight_decay": 0.1, "momentum": 0.5, "centered": True},
+    "adagrad": {"lr_decay": 0.1, "initial_accumulator_value": 0.3},
+    "adadelta": {"weight_decay": 0.1},
+    "rprop": {},
+    "asgd": {"lr": 0.1, "t0": 3, "maximize": True},
+}
+
+
+@pytest.mark.parametrize("name", COMPLEX)
+def test_a_complex_leaf_is_two_real_ones(name):
     rng = np.random.default_rng(0)
     parts = rng.standard_normal((2, 31, 2))
     start, *grads = parts[0] + 1j * parts[1]
     theirs = torch.tensor(start)
-    reference = torch.optim.Adam([theirs], lr=0.1, weight_decay=0.1, amsgrad=True)
-    with jax.enable_x64(True):
-        optimizer = optim.adam(lr=0.1, weight_decay=0.1, amsgrad=True)
+    with runs.double_precision():
+        reference = getattr(torch.optim, ROWS[name].torch)([theirs], **COMPLEX[name])
+        optimizer = getattr(optim, name)(**COMPLEX[name])
         ours = jnp.asarray(start)
         state, step = optimizer.init(ours), jax.jit(optimizer.update)
         for grad in grads:

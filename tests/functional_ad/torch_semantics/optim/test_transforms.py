@@ -110,3 +110,9 @@ def test_a_learning_rate_is_a_number_an_array_or_a_schedule(lr):
     updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
     assert updates.dtype == jnp.float32
     np.testing.assert_array_equal(updates, [-0.5, -0.5])
+
+
+@pytest.mark.parametrize("optimizer", [optim.adafactor(), optim.asgd(), optim.asgd(lambd=0.0)])
+def test_parameters_are_needed_where_the_step_depends_on_them(optimizer):
+    with pytest.raises(ValueError, match="current value of parameters"):
+        optimizer.update(jnp.ones(2), optimizer.init(jnp.ones(2)))
