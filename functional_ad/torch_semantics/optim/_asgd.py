@@ -103,9 +103,7 @@ def asgd(
             ax=optax.tree.zeros_like(params),
         )
 
-    def update(
-        updates: PyTree, state: Any, params: Any = None
-    ) -> tuple[PyTree, AveragedState]:
+    def update(updates: PyTree, state: Any, params: Any = None) -> tuple[PyTree, AveragedState]:
         eta, mu, dtype = state.eta, state.mu, state.eta.dtype
         updates = optax.tree.scale(-eta, updates)
         new = optax.apply_updates(params, updates)
