@@ -125,7 +125,7 @@ def _sum_alignments(
     # Each label between two blanks: an alignment moves on by one state, or by two over a blank
     # that parts two different labels.
     states = jnp.full((batch, 2 * places + 1), blank).at[:, 1::2].set(rows)
-    can_skip = jnp.pad(states[:, 2:] != states[:, :-2], ((0, 0), (2, 0)))
+    can_skip = states != jnp.pad(states, ((0, 0), (2, 0)))[:, : states.shape[1]]
     emitted = jnp.take_along_axis(
         scores,
         jnp.broadcast_to(states, (scores.shape[0], *states.shape)),

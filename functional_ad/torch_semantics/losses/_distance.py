@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from functional_ad import _tree
@@ -15,6 +16,8 @@ from functional_ad._errors import ArgumentError, explain
 from functional_ad.torch_semantics._arguments import check_choice, check_number
 from functional_ad.torch_semantics.losses import _kinks, _operands
 from functional_ad.torch_semantics.losses._reduction import check_reduction, reduce
+
+_EPSILON = float(np.float32(1e-12))  # as PyTorch has it, also in float64
 
 
 def triplet_margin_loss(
@@ -173,7 +176,7 @@ def cosine_embedding_loss(
         )
     x, y = _operands.broadcast(name, input1=x, input2=y)
     dot = jnp.sum(x * y, -1)
-    squares = (jnp.sum(x * x, -1) + 1e-12) * (jnp.sum(y * y, -1) + 1e-12)
+    squares = (jnp.sum(x * x, -1) + _EPSILON) * (jnp.sum(y * y, -1) + _EPSILON)
     cosine, t = _operands.broadcast(name, inputs=dot / jnp.sqrt(squares), target=t)
     alike = jnp.where(t == 1, 1 - cosine, 0)
     unlike = jnp.where(t == -1, _kinks.clamp_min(cosine - margin), 0)

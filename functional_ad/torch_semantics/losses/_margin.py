@@ -105,9 +105,8 @@ def margin_ranking_loss(
 def soft_margin_loss(input: ArrayLike, target: ArrayLike, *, reduction: str = "mean") -> jax.Array:
     """The logistic loss, ``log(1 + exp(-target * input))``.
 
-    ``torch.nn.functional.soft_margin_loss``. As in PyTorch, it is infinite and its gradient NaN
-    where the exponential is: where ``-target * input`` is above 88 in float32.
-    ``jax.nn.softplus(-target * input)`` is the same, and finite there.
+    ``torch.nn.functional.soft_margin_loss``, which is infinite and its gradient NaN where the
+    exponential is, above 88 in float32. Here both are finite.
 
     Args:
         input: Scores.
@@ -132,4 +131,4 @@ def soft_margin_loss(input: ArrayLike, target: ArrayLike, *, reduction: str = "m
     given = {"input": input, "target": target}
     (x, t), dtype = _operands.take_floats(name, given, integers=("target",))
     t = _operands.broadcast_to(name, "target", target, t, x.shape)
-    return reduce(jnp.log1p(jnp.exp(-t * x)), reduction, dtype)
+    return reduce(jax.nn.softplus(-t * x), reduction, dtype)

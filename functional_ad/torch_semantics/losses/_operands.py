@@ -113,7 +113,8 @@ def take_labels(
             name,
             value,
             ~wrong,
-            f"from {low} to {high}" + ("" if ignored is None else f", or {ignored}"),
+            f"from {low} to {high}"
+            + ("" if ignored is None else f", or `ignore_index`, {ignored}"),
             "Correct it, or mask it out.",
         )
     labels = jnp.asarray(value)

@@ -130,7 +130,7 @@ def huber_loss(
     """Half the squared difference where it is below ``delta``, else ``delta`` times the absolute.
 
     ``torch.nn.functional.huber_loss``. At a difference of ``delta`` the second derivative is 0, as
-    in PyTorch; ``optax.losses.huber_loss`` has 3/4. As in PyTorch, the loss has the dtype of
+    in PyTorch; ``optax.losses.huber_loss`` has 1/4. As in PyTorch, the loss has the dtype of
     ``input`` also where the target's is wider.
 
     Args:
