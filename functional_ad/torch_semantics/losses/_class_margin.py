@@ -71,7 +71,7 @@ def multi_margin_loss(
         "Reshape it.",
     )
     index = jnp.clip(labels, 0, classes - 1).reshape(-1)
-    right = index[:, None] == jnp.arange(classes)
+    right = index[:, None] == jnp.arange(classes)[None]
     lead = jnp.take_along_axis(rows, index[:, None], 1, mode="promise_in_bounds")
     short = _kinks.positive_part(margin - lead + rows, ~right)
     loss = jnp.sum(short if p == 1 else short * short, 1)
@@ -132,7 +132,7 @@ def multilabel_margin_loss(
     counts = jnp.cumprod(labels >= 0, 1) > 0
     index = jnp.clip(labels, 0, classes - 1)
     # [rows, places in the target, classes]
-    named = (index[:, :, None] == jnp.arange(classes)) & counts[:, :, None]
+    named = (index[:, :, None] == jnp.arange(classes)[None, None]) & counts[:, :, None]
     wrong_class = ~jnp.any(named, 1, keepdims=True)
     lead = jnp.take_along_axis(rows, index, 1, mode="promise_in_bounds")
     short = _kinks.positive_part(

@@ -84,9 +84,9 @@ def ctc_loss(
     inputs, wrong_inputs = _take_lengths("input_lengths", input_lengths, batch, batched, times)
     rows, lengths, wrong_targets = _take_targets(targets, target_lengths, batch, batched, classes)
     wrong = wrong_inputs | wrong_targets
-    scores = jnp.where(wrong[:, None], jnp.nan, scores)
+    scores = jnp.where(wrong[None, :, None], jnp.nan, scores)
 
-    inside = jnp.arange(times)[:, None] < inputs
+    inside = jnp.arange(times)[:, None] < inputs[None]
     loss = _sum_alignments(scores, rows, inside, lengths, blank)
     counted = jnp.where(inside[..., None], scores, -jnp.inf)
     # What makes the gradient one in the logits: of the normaliser, which is 1 for each time.
@@ -95,7 +95,7 @@ def ctc_loss(
     if zero_infinity:
         loss = jnp.where(loss == jnp.inf, 0, loss)
     if reduction == "mean":
-        loss = loss / jnp.maximum(lengths, 1)
+        loss = loss / jnp.maximum(lengths, 1).astype(loss.dtype)
     return reduce(loss if batched else loss[0], reduction, dtype)
 
 
@@ -212,9 +212,9 @@ def _take_targets(
             places = int(known.max(initial=0))
         wrong |= jnp.sum(taken) != array.size
         begins = jnp.cumsum(taken) - taken
-        indices = jnp.clip(begins[:, None] + jnp.arange(places), 0, max(array.size - 1, 0))
+        indices = jnp.clip(begins[:, None] + jnp.arange(places)[None], 0, max(array.size - 1, 0))
         array = array[indices] if array.size else jnp.zeros((batch, 0), array.dtype)
-    counts = jnp.arange(places) < taken[:, None]
+    counts = jnp.arange(places)[None] < taken[:, None]
     array = jnp.where(counts, array, 0)
     known, seen = _operands.read_values(array), _operands.read_values(targets)
     if known is not None and seen is not None:

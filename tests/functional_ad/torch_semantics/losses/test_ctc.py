@@ -44,8 +44,6 @@ def test_the_sum_has_another_blank():
     labels = np.array([0, 1])
     loss = losses.ctc_loss(SCORES[:, 0], labels, [4], [2], blank=2, reduction="sum")
     np.testing.assert_allclose(loss, sum_paths(SCORES[:, 0], labels, blank=2), rtol=1e-5)
-    wrong = sum_paths(SCORES[:, 0], labels, blank=0)
-    assert not np.isclose(loss, wrong, rtol=1e-5)
 
 
 @pytest.mark.parametrize("traced", [False, True])

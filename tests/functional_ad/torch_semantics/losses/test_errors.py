@@ -64,7 +64,14 @@ CASES = [
         "is for labels",
         "0 (int)",
     ),
-    ("binary_cross_entropy", (2 * X, X), {}, "input", OUT_OF_RANGE, "2.0 at [0, 0] of float32[2,3]"),
+    (
+        "binary_cross_entropy",
+        (2 * X, X),
+        {},
+        "input",
+        OUT_OF_RANGE,
+        "2.0 at [0, 0] of float32[2,3]",
+    ),
     ("binary_cross_entropy", (X, X * jnp.nan), {}, "target", OUT_OF_RANGE, "nan at [0, 0]"),
     ("binary_cross_entropy", (X, LABELS), {}, "target", WRONG_DTYPE, "int32[2]"),
     ("binary_cross_entropy", (X, X[0]), {}, "target", WRONG_SHAPE, "float32[3]"),
@@ -109,7 +116,14 @@ CASES = [
     ),
     ("cosine_embedding_loss", (X, X, 1), {}, "input1", WRONG_SHAPE, "float32[2,3]"),
     ("cosine_embedding_loss", (X, X, X), {}, "target", WRONG_SHAPE, "float32[2,3]"),
-    ("ctc_loss", (SCORES, TARGETS + 1, INPUTS, LENGTHS), {}, "targets", OUT_OF_RANGE, "3 at [0, 1]"),
+    (
+        "ctc_loss",
+        (SCORES, TARGETS + 1, INPUTS, LENGTHS),
+        {},
+        "targets",
+        OUT_OF_RANGE,
+        "3 at [0, 1]",
+    ),
     ("ctc_loss", (SCORES, TARGETS, INPUTS + 1, LENGTHS), {}, "input_lengths", OUT_OF_RANGE, "5 at"),
     ("ctc_loss", (SCORES, TARGETS, INPUTS, [3, 2]), {}, "target_lengths", OUT_OF_RANGE, "3 at [0]"),
     ("ctc_loss", (SCORES, TARGETS, [4], LENGTHS), {}, "input_lengths", WRONG_SHAPE, "int64[1]"),
@@ -172,7 +186,9 @@ def test_shapes_that_do_not_go_together():
 
 @pytest.mark.parametrize("name", ["l1_loss", "mse_loss", "smooth_l1_loss", "huber_loss"])
 def test_a_regression_of_two_shapes_warns_as_pytorch_does(name):
-    with pytest.warns(UserWarning, match="has another shape than `input`, and is broadcast") as caught:
+    with pytest.warns(
+        UserWarning, match="has another shape than `input`, and is broadcast"
+    ) as caught:
         value = getattr(losses, name)(jnp.zeros((2, 1)), jnp.zeros(3), reduction="none")
     assert value.shape == (2, 3)
     assert "  got:      float32[3]\n" in str(caught[0].message)
