@@ -42,8 +42,9 @@ def binary_cross_entropy(
         ArgumentError: An argument is of no use.
 
     Example:
-        >>> print(binary_cross_entropy(jnp.array([0.5, 0.0]), jnp.array([1.0, 1.0])))
-        50.346573
+        >>> loss = binary_cross_entropy(jnp.array([0.5, 0.0]), jnp.array([1.0, 1.0]))
+        >>> print(f"{loss:.4f}")
+        50.3466
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy.html
@@ -76,7 +77,8 @@ def binary_cross_entropy_with_logits(
     """The negative log-probability of what is so, from logits.
 
     ``torch.nn.functional.binary_cross_entropy_with_logits``, in PyTorch's order of operations: it
-    is PyTorch's loss at infinite logits too. ``optax.losses.sigmoid_binary_cross_entropy`` has the
+    is PyTorch's loss at infinite logits too. Of arguments of two dtypes PyTorch's has the dtype of
+    the target; here they are promoted. ``optax.losses.sigmoid_binary_cross_entropy`` has the
     same gradients; its value keeps more digits where the loss is far smaller than the logit.
 
     Args:
@@ -96,8 +98,8 @@ def binary_cross_entropy_with_logits(
 
     Example:
         >>> logits, target = jnp.array([0.0, 200.0]), jnp.array([1.0, 0.0])
-        >>> print(binary_cross_entropy_with_logits(logits, target, reduction="none"))
-        [  0.6931472 200.       ]
+        >>> print(f"{binary_cross_entropy_with_logits(logits, target):.4f}")
+        100.3466
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.binary_cross_entropy_with_logits.html

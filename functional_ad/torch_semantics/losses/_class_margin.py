@@ -46,8 +46,8 @@ def multi_margin_loss(
         ArgumentError: An argument is of no use.
 
     Example:
-        >>> print(multi_margin_loss(jnp.array([[1.0, 0.5, 3.0]]), jnp.array([0])))
-        1.1666666
+        >>> print(f"{multi_margin_loss(jnp.array([[1.0, 0.5, 3.0]]), jnp.array([0])):.4f}")
+        1.1667
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.multi_margin_loss.html
@@ -111,8 +111,9 @@ def multilabel_margin_loss(
         ArgumentError: An argument is of no use.
 
     Example:
-        >>> print(multilabel_margin_loss(jnp.array([1.0, 0.5, 3.0]), jnp.array([0, 2, -1])))
-        0.16666667
+        >>> loss = multilabel_margin_loss(jnp.array([1.0, 0.5, 3.0]), jnp.array([0, 2, -1]))
+        >>> print(f"{loss:.4f}")
+        0.1667
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.multilabel_margin_loss.html
@@ -168,8 +169,9 @@ def multilabel_soft_margin_loss(
         ArgumentError: An argument is of no use.
 
     Example:
-        >>> print(multilabel_soft_margin_loss(jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]])))
-        0.6931472
+        >>> loss = multilabel_soft_margin_loss(jnp.array([[0.0, 0.0]]), jnp.array([[1, 0]]))
+        >>> print(f"{loss:.4f}")
+        0.6931
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.multilabel_soft_margin_loss.html

@@ -40,7 +40,8 @@ def ctc_loss(
 
     Args:
         log_probs: Log-probabilities of the labels, ``(T, N, C)`` or ``(T, C)``.
-        targets: The labels, integers, ``(N, S)``, or all of them one after the other.
+        targets: The labels, integers, none of them ``blank``: ``(N, S)``, or all of them one after
+            the other.
         input_lengths: How many of the T scores count, integers, ``(N)``, or ``()`` without N. What
             is too long raises if its value can be seen; traced, it makes the loss NaN.
         target_lengths: How many of the S labels count; likewise. Traced, with labels one after the
@@ -84,19 +85,32 @@ def ctc_loss(
     inputs, wrong_inputs = _take_lengths("input_lengths", input_lengths, batch, batched, times)
     rows, lengths, wrong_targets = _take_targets(targets, target_lengths, batch, batched, classes)
     wrong = wrong_inputs | wrong_targets
-    scores = jnp.where(wrong[None, :, None], jnp.nan, scores)
-
-    inside = jnp.arange(times)[:, None] < inputs[None]
-    loss = _sum_alignments(scores, rows, inside, lengths, blank)
-    counted = jnp.where(inside[..., None], scores, -jnp.inf)
-    # What makes the gradient one in the logits: of the normaliser, which is 1 for each time.
-    slope = 1.0 if zero_infinity else jnp.where(jnp.isfinite(loss), 1.0, jnp.nan)
-    loss = _add_slope(loss, jnp.sum(jnp.exp(counted), (0, 2)), lax.stop_gradient(slope))
-    if zero_infinity:
-        loss = jnp.where(loss == jnp.inf, 0, loss)
+    loss = _compute(scores, rows, inputs, lengths, wrong, blank, zero_infinity)
     if reduction == "mean":
         loss = loss / jnp.maximum(lengths, 1).astype(loss.dtype)
     return reduce(loss if batched else loss[0], reduction, dtype)
+
+
+@functools.partial(jax.jit, static_argnames=("blank", "zero_infinity"))
+def _compute(
+    scores: jax.Array,
+    rows: jax.Array,
+    inputs: jax.Array,
+    lengths: jax.Array,
+    wrong: jax.Array,
+    blank: int,
+    zero_infinity: bool,
+) -> jax.Array:
+    """The loss of each row. Compiled, since outside of jit a scan would be compiled each time."""
+    scores = jnp.where(wrong[None, :, None], jnp.nan, scores)
+    inside = jnp.arange(scores.shape[0])[:, None] < inputs[None]
+    loss = _sum_alignments(scores, rows, inside, lengths, blank)
+    counted = jnp.where(inside[..., None], scores, -jnp.inf)
+    # What makes the gradient one in the logits: of the normaliser, which is 1 for each time.
+    total = jnp.sum(jnp.exp(counted), (0, 2))
+    if zero_infinity:
+        return jnp.where(loss == jnp.inf, 0, _add_slope(loss, total, jnp.ones_like(loss)))
+    return _add_slope(loss, total, jnp.where(jnp.isfinite(loss), 1.0, jnp.nan))
 
 
 @give_slopes(lambda loss, total, slope: 1.0, lambda loss, total, slope: slope, lambda *_: 0.0)
@@ -105,7 +119,6 @@ def _add_slope(loss: Any, total: Any, slope: Any) -> Any:
     return loss
 
 
-@functools.partial(jax.jit, static_argnames="blank")  # outside of jit, a scan is compiled each time
 def _sum_alignments(
     scores: jax.Array, rows: jax.Array, inside: jax.Array, lengths: jax.Array, blank: int
 ) -> jax.Array:

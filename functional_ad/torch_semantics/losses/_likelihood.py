@@ -39,8 +39,8 @@ def kl_div(
 
     Example:
         >>> log_p, target = jnp.log(jnp.array([[0.5, 0.5]])), jnp.array([[1.0, 0.0]])
-        >>> print(kl_div(log_p, target, reduction="batchmean"))
-        0.6931472
+        >>> print(f"{kl_div(log_p, target, reduction='batchmean'):.4f}")
+        0.6931
 
     Source:
         https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.kl_div.html
@@ -70,7 +70,8 @@ def poisson_nll_loss(
 ) -> jax.Array:
     """The negative log-likelihood of counts, without the part that only they are in.
 
-    ``torch.nn.functional.poisson_nll_loss``.
+    ``torch.nn.functional.poisson_nll_loss``, which takes the logarithms of counts that are integers
+    in float32 whatever the dtype of ``input``; here they are taken in that dtype.
 
     Args:
         input: The expected counts, or their logarithms.

@@ -30,6 +30,8 @@ def run_ours(loss, args, kwargs, places, seeds):
 
 
 COMPILED = {}
+# Compiling is what the tests take their time for, and each program is run a few times only.
+FAST = {"xla_backend_optimization_level": 0}
 
 
 def call(loss, arguments, count):

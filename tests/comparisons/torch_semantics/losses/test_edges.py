@@ -11,6 +11,8 @@ import pytest
 import torch
 from jax.scipy.special import xlogy
 
+from functional_ad.torch_semantics import losses
+
 INF, NAN = np.inf, np.nan
 NONE = {"reduction": "none"}
 pytestmark = pytest.mark.filterwarnings("ignore:reduction:UserWarning")  # of kl_div, in PyTorch
@@ -89,13 +91,15 @@ def sums(x, t):
 
 
 class Edge:
-    def __init__(self, name, *args, places=(0,), second=True, naive=None, **kwargs):
-        self.name, self.args, self.kwargs = name, args, kwargs
-        self.options = {"places": places, "second": second}
-        self.naive = naive
+    """A call, and what one would write in its place, if that differs."""
+
+    def __init__(self, name, *args, places=(0,), second=False, naive=None, **kwargs):
+        self.name, self.args, self.places, self.kwargs = name, args, places, kwargs
+        self.second, self.naive = second, naive
 
     def compare(self, differences, ours=None):
-        return differences(self.name, self.args, ours=ours, **self.options, **self.kwargs)
+        options = {"places": self.places, "second": self.second, "ours": ours}
+        return differences(self.name, self.args, **options, **self.kwargs)
 
 
 SCORES = np.random.default_rng(0).normal(size=(4, 2, 3))
@@ -106,7 +110,12 @@ ZERO = array([0, 0], [1, 0], [0, 0])
 
 EDGES = {
     "l1: a tie": Edge(
-        "l1_loss", array(0, 1, 3), array(0, 2, 3), **BOTH, naive=lambda x, y: jnp.mean(abs(x - y))
+        "l1_loss",
+        array(0, 1, 3),
+        array(0, 2, 3),
+        **BOTH,
+        naive=lambda x, y: jnp.mean(abs(x - y)),
+        second=True,
     ),
     "l1: NaN and infinity": Edge(
         "l1_loss",
@@ -141,6 +150,7 @@ EDGES = {
         naive=lambda x, y, weight: (
             jnp.sum(weight * optax.losses.huber_loss(x, y)) / jnp.sum(weight)
         ),
+        second=True,
     ),
     "mse: no dimension": Edge("mse_loss", array(1)[0:1].reshape(()), array(3).reshape(()), **BOTH),
     "smooth l1: at beta": Edge(
@@ -150,6 +160,7 @@ EDGES = {
         **NONE,
         **BOTH,
         beta=0.5,
+        second=True,
         naive=lambda x, y, reduction, beta: optax.losses.huber_loss(x, y, delta=beta) / beta,
     ),
     "smooth l1: beta 0": Edge("smooth_l1_loss", array(0, 0.5), array(0, 0), **NONE, beta=0),
@@ -160,6 +171,7 @@ EDGES = {
         **NONE,
         **BOTH,
         delta=0.5,
+        second=True,
         naive=lambda x, y, reduction, delta: optax.losses.huber_loss(x, y, delta=delta),
     ),
     "huber: NaN and infinity": Edge(
@@ -168,7 +180,6 @@ EDGES = {
         array(0, 0, 0),
         **NONE,
         delta=0.5,
-        second=False,  # at NaN PyTorch has 0
         naive=naive_huber,
     ),
     "bce: 0 and 1": Edge(
@@ -176,11 +187,10 @@ EDGES = {
         array(0, 0, 1, 1, 1e-13, 1 - 1e-14, 0),
         array(0, 1, 0, 1, 1, 0, 0.5),
         **NONE,
-        second=False,
         naive=naive_bce,
     ),
     "bce: the second derivative at 0": Edge(
-        "binary_cross_entropy", array(0, 0, 1e-13, 0.3), array(0, 1, 1, 0.2), **NONE
+        "binary_cross_entropy", array(0, 0, 1e-13, 0.3), array(0, 1, 1, 0.2), **NONE, second=True
     ),
     "bce: 0 and 1, the target's gradient": Edge(
         "binary_cross_entropy",
@@ -188,7 +198,6 @@ EDGES = {
         array(0, 0, 1, 0.2),
         **NONE,
         **BOTH,
-        second=False,  # of 0 times infinity
         naive=naive_bce,
     ),
     "bce with logits: infinities": Edge(
@@ -204,6 +213,7 @@ EDGES = {
         array(0, 0, 1, 1),
         **NONE,
         pos_weight=array(3, 0.5, 2, 2),
+        second=True,
     ),
     "cross entropy: all ignored": Edge(
         "cross_entropy", array([1, 2], [3, 1]), labels(-100, -100), naive=naive_ignore
@@ -214,6 +224,7 @@ EDGES = {
         labels(-100, -100),
         weight=array(1, 2),
         label_smoothing=0.1,
+        second=True,
     ),
     "cross entropy: the weighted mean, smoothed": Edge(
         "cross_entropy",
@@ -239,6 +250,7 @@ EDGES = {
         **NONE,
         weight=array(1, 0, 1),
         label_smoothing=0.1,
+        second=True,
     ),
     "cross entropy: a logit of -inf with probability 0": Edge(
         "cross_entropy", array([1, -INF, 0]), array([1, 0, 0]), naive=sums
@@ -254,13 +266,17 @@ EDGES = {
         "cross_entropy",
         array([1e9 + 1, 1e9 + 2, 1e9]),
         labels(0),
-        second=False,  # rounding: PyTorch's are 1e-17, ours 0
         naive=lambda x, t: optax.losses.softmax_cross_entropy_with_integer_labels(x, t)[0],
     ),
     "cross entropy: no rows": Edge("cross_entropy", np.zeros((0, 3)), np.zeros(0, int)),
     "cross entropy: no batch": Edge("cross_entropy", array(1, 2, 3), np.array(1)),
     "cross entropy: no batch, probabilities": Edge(
-        "cross_entropy", array(1, 2, 3), array(0.2, 0.5, 0.3), **BOTH, label_smoothing=0.1
+        "cross_entropy",
+        array(1, 2, 3),
+        array(0.2, 0.5, 0.3),
+        **BOTH,
+        label_smoothing=0.1,
+        second=True,
     ),
     "cross entropy: labels of a byte": Edge(
         "cross_entropy", array([1, 2], [3, 1]), np.array([1, 0], np.uint8), ignore_index=0
@@ -269,11 +285,21 @@ EDGES = {
         "linear_cross_entropy", array(1, 2), array([1, 0], [0, 1], [1, 1]), np.array(2), **BOTH
     ),
     "nll: -inf": Edge(
-        "nll_loss", array([-INF, 2], [1, INF]), labels(0, 1), **NONE, weight=array(0, 1)
+        "nll_loss",
+        array([-INF, 2], [1, INF]),
+        labels(0, 1),
+        **NONE,
+        weight=array(0, 1),
+        second=True,
     ),
-    "nll: all ignored": Edge(
-        "nll_loss", array([-1, -2]), labels(-100), second=False, naive=naive_nll
+    "nll: the weighted mean": Edge(
+        "nll_loss",
+        array([-1, -2], [-3, -1]),
+        labels(0, 1),
+        weight=array(1, 3),
+        naive=lambda x, t, weight: -jnp.mean(weight[t] * x[jnp.arange(2), t]),
     ),
+    "nll: all ignored": Edge("nll_loss", array([-1, -2]), labels(-100), naive=naive_nll),
     "kl_div: 0": Edge(
         "kl_div",
         array(-1, -1, -INF, -INF, -2),
@@ -282,7 +308,7 @@ EDGES = {
         naive=naive_kl_div,
     ),
     "kl_div: 0, the target's gradient": Edge(
-        "kl_div", array(-1, -1), array(0, 0.5), **NONE, **BOTH
+        "kl_div", array(-1, -1), array(0, 0.5), **NONE, **BOTH, second=True
     ),
     "kl_div: log of 0": Edge(
         "kl_div",
@@ -309,7 +335,6 @@ EDGES = {
         array(0, 1, 1, 0.5),
         **NONE,
         full=True,
-        second=False,
     ),
     "poisson: whole counts": Edge("poisson_nll_loss", array(1, 0), labels(0, 4)),
     "gaussian: variances below eps": Edge(
@@ -320,6 +345,7 @@ EDGES = {
         **NONE,
         **ALL,
         naive=naive_gaussian,
+        second=True,
     ),
     "gaussian: one variance for a dimension": Edge(
         "gaussian_nll_loss", array([1, 0], [1, 2]), array(0, 2), array([0.2, 0.5]), **ALL
@@ -329,7 +355,6 @@ EDGES = {
         array(1, 1, 2, 0.5, NAN, INF, -INF, 1),
         array(1, -1, -1, -1, -1, -1, -1, 0.3),
         **NONE,
-        second=False,  # PyTorch has none where nothing is curved
         naive=lambda x, t, reduction: (
             jnp.where(t == 1, 0, jnp.maximum(0, 1 - x)) + jnp.where(t == -1, 0, x)
         ),
@@ -342,6 +367,7 @@ EDGES = {
         **NONE,
         **ALL,
         naive=lambda x, y, t, reduction: jnp.maximum(0, -t * (x - y)),
+        second=True,
     ),
     "margin ranking: broadcast": Edge(
         "margin_ranking_loss", array([1, 2]), array([0], [3]), labels([1, -1]), **BOTH
@@ -351,8 +377,17 @@ EDGES = {
         array([1, 0, 3], [1, 0, -2]),
         labels(0, 0),
         **NONE,
-        second=False,
         naive=naive_multi_margin,
+    ),
+    "multi margin: the weighted mean, which is none": Edge(
+        "multi_margin_loss",
+        array([1, 0, 3], [1, 0, 2]),
+        labels(0, 2),
+        weight=array(1, 2, 3),
+        naive=lambda x, t, weight: (
+            jnp.sum(weight[t] * losses.multi_margin_loss(x, t, reduction="none"))
+            / jnp.sum(weight[t])
+        ),
     ),
     "multi margin: NaN and infinity": Edge(
         "multi_margin_loss",
@@ -360,30 +395,23 @@ EDGES = {
         labels(0, 0, 0),
         **NONE,
         p=2,
-        second=False,
     ),
     "multi margin: one label of one row": Edge(
-        "multi_margin_loss", array(1, 0, 3), labels(0), **NONE, second=False
+        "multi_margin_loss", array(1, 0, 3), labels(0), **NONE
     ),
-    "multi margin: no dimension": Edge(
-        "multi_margin_loss", np.array(1.0), np.array(0), second=False
-    ),
+    "multi margin: no dimension": Edge("multi_margin_loss", np.array(1.0), np.array(0)),
     "multilabel margin: labels twice, none, NaN": Edge(
         "multilabel_margin_loss",
         array([1, 0, 3, 0.5], [1, 0, 3, 0.5], [1, 0, 0.5, NAN], [NAN, 0, 0.5, 1]),
         labels([0, 0, -1, 1], [-1, 0, -1, 1], [0, -1, 3, 3], [0, -1, -1, -1]),
         **NONE,
-        second=False,
     ),
-    "multilabel margin: no dimension": Edge(
-        "multilabel_margin_loss", np.array(1.0), np.array(0), second=False
-    ),
+    "multilabel margin: no dimension": Edge("multilabel_margin_loss", np.array(1.0), np.array(0)),
     "multilabel soft margin: infinities": Edge(
         "multilabel_soft_margin_loss",
         array([1, 0], [-INF, INF], [INF, 1]),
         labels([1, 0], [0, 1], [0, 1]),
         **NONE,
-        second=False,
     ),
     "multilabel soft margin: broadcast": Edge(
         "multilabel_soft_margin_loss", array([1, 0]), array([1], [0]), **NONE, **BOTH
@@ -394,7 +422,6 @@ EDGES = {
         **NONE,
         **ALL,
         eps=0,
-        second=False,  # NaN in PyTorch
         naive=naive_triplet,
     ),
     "triplet: eps": Edge(
@@ -402,7 +429,6 @@ EDGES = {
         *(ZERO, array([0, 0], [0, 1], [3, 4]), array([0, 0], [3, 1], [0, 0])),
         **NONE,
         **ALL,
-        second=False,  # of vectors of 1e-6
         naive=lambda a, p, n, reduction: optax.losses.triplet_margin_loss(a, p, n),
     ),
     "triplet: at the margin": Edge(
@@ -412,6 +438,7 @@ EDGES = {
         **ALL,
         eps=0,
         naive=naive_triplet,
+        second=True,
     ),
     "triplet: as near by the swap": Edge(
         "triplet_margin_loss",
@@ -421,6 +448,7 @@ EDGES = {
         eps=0,
         margin=3.0,
         swap=True,
+        second=True,
     ),
     "triplet: two greatest elements": Edge(
         "triplet_margin_loss",
@@ -436,7 +464,6 @@ EDGES = {
         **NONE,
         eps=0,
         p=0,
-        second=False,
     ),
     "triplet: a broadcast anchor, no batch": Edge(
         "triplet_margin_loss", array(1, 2), array(2), array(5), **ALL
@@ -445,7 +472,6 @@ EDGES = {
         "triplet_margin_with_distance_loss",
         *(array([INF, 0]), array([1, 0]), array([0, 2])),
         **ALL,
-        second=False,
         swap=True,
     ),
     "cosine embedding: zeros": Edge(
@@ -455,7 +481,6 @@ EDGES = {
         labels(1, 1, 1),
         **NONE,
         **BOTH,
-        second=False,  # differences of numbers of 1e9
         naive=naive_cosine,
     ),
     "cosine embedding: at the margin": Edge(
@@ -466,6 +491,7 @@ EDGES = {
         **NONE,
         **BOTH,
         naive=naive_cosine,
+        second=True,
     ),
     "cosine embedding: broadcast": Edge(
         "cosine_embedding_loss", array([0, 1]), array([0.3, 2], [1, 2]), labels(1), **NONE, **BOTH
@@ -474,30 +500,25 @@ EDGES = {
         "ctc_loss",
         *(LOG_P, labels([1, 1], [1, 2]), labels(2, 3), labels(2, 2)),
         **NONE,
-        second=False,
         naive=naive_ctc,
     ),
     "ctc: no alignment, zeroed": Edge(
         "ctc_loss",
         *(LOG_P, labels([1, 1], [1, 2]), labels(2, 3), labels(2, 2)),
         zero_infinity=True,
-        second=False,
     ),
     "ctc: no scores, no labels": Edge(
         "ctc_loss",
         *(LOG_P, labels([1, 1], [1, 2]), labels(0, 3), labels(0, 0)),
-        second=False,
     ),
     "ctc: no scores for a label": Edge(
         "ctc_loss",
         *(LOG_P, labels([1, 1], [1, 2]), labels(0, 0), labels(0, 1)),
         **NONE,
-        second=False,
     ),
     "ctc: what is no log_softmax": Edge(
         "ctc_loss",
         *(SCORES, labels([1, 1], [1, 2]), labels(3, 4), labels(1, 2)),
-        second=False,
         **NONE,
         naive=naive_ctc,
     ),
@@ -505,10 +526,9 @@ EDGES = {
         "ctc_loss",
         *(np.concatenate([LOG_P, LOG_P * NAN]), labels([1, 1], [1, 2])),
         *(labels(3, 4), labels(1, 2)),
-        second=False,
     ),
     "ctc: places for no labels": Edge(
-        "ctc_loss", LOG_P, np.zeros((2, 0), int), labels(3, 4), labels(0, 0), second=False
+        "ctc_loss", LOG_P, np.zeros((2, 0), int), labels(3, 4), labels(0, 0)
     ),
 }
 

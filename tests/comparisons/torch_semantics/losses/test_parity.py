@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 pytestmark = pytest.mark.filterwarnings("ignore:reduction:UserWarning")  # of kl_div, in PyTorch
 
 DEPRECATED = {"size_average", "reduce"}
-FORMS = {"cross_entropy": 9, "triplet_margin_loss": 5}  # of each other loss 4
+FORMS = {"cross_entropy": 9, "triplet_margin_loss": 5, "kl_div": 4, "ctc_loss": 4}  # else 3
 REDUCTIONS = ("none", "mean", "sum")
 # Few, and the same for all, since each operation is compiled anew for each.
 SHAPES = ((3, 4), (2, 3, 2))
@@ -263,7 +263,7 @@ DRAW = {
 @settings(max_examples=20)
 @given(data=st.data())
 def test_it_is_torchs(name, differences, data):
-    form = data.draw(st.integers(0, FORMS.get(name, 4) - 1))
+    form = data.draw(st.integers(0, FORMS.get(name, 3) - 1))
     d = Drawn(form, data.draw(st.integers(0, 2**20)))
     args, places, kwargs = DRAW[name](d)
     kwargs = {"reduction": d.choose(*REDUCTIONS)} | kwargs
