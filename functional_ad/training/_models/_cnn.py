@@ -9,11 +9,18 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from functional_ad.training._config import Config
-from functional_ad.training._models._layers import build_classifier, drop, get_dtype, remat, tag
+from functional_ad.training._models._images import conv_general_dilated, pool
+from functional_ad.training._models._layers import (
+    build_classifier,
+    drop,
+    get_dtype,
+    make_linear,
+    remat,
+    tag,
+)
 from functional_ad.training._models._model import Model
 
 _KERNEL: Final = (3, 3)
-_WINDOW: Final = (2, 2)
 
 
 def build_cnn(config: Config, *, side: int, classes: int) -> Model:
@@ -32,11 +39,11 @@ class CNN(nnx.Module):
         assert config.channels is not None
         first, second = config.channels, 2 * config.channels
         pooled = (side // 2) ** 2 * second
-        he, dtype = nnx.initializers.he_normal(), get_dtype(config)
-        self.conv1 = nnx.Conv(1, first, _KERNEL, kernel_init=he, dtype=dtype, rngs=rngs)
-        self.conv2 = nnx.Conv(first, second, _KERNEL, kernel_init=he, dtype=dtype, rngs=rngs)
-        self.linear1 = nnx.Linear(pooled, config.hidden, kernel_init=he, dtype=dtype, rngs=rngs)
-        self.linear2 = nnx.Linear(config.hidden, classes, dtype=dtype, rngs=rngs)
+        he = nnx.initializers.he_normal()
+        self.conv1 = _make_convolution(config, 1, first, rngs)
+        self.conv2 = _make_convolution(config, first, second, rngs)
+        self.linear1 = make_linear(config, pooled, config.hidden, rngs, kernel_init=he)
+        self.linear2 = make_linear(config, config.hidden, classes, rngs)
         self.side = side
         self.config = config
 
@@ -46,7 +53,19 @@ class CNN(nnx.Module):
         for name, conv in (("conv1", self.conv1), ("conv2", self.conv2)):
             x = remat(self.config, lambda x, conv=conv: jax.nn.relu(conv(x)))(x)
             x = tag(x, name)
-        x = nnx.max_pool(x, _WINDOW, strides=_WINDOW)
+        x = pool(x)
         x = jax.nn.relu(self.linear1(x.reshape(len(x), -1)))
         x = drop(self.config.dropout or 0.0, tag(x, "linear1"), key, 0)
         return self.linear2(x)
+
+
+def _make_convolution(config: Config, before: int, after: int, rngs: nnx.Rngs) -> nnx.Conv:
+    return nnx.Conv(
+        before,
+        after,
+        _KERNEL,
+        kernel_init=nnx.initializers.he_normal(),
+        dtype=get_dtype(config),
+        conv_general_dilated=conv_general_dilated,
+        rngs=rngs,
+    )

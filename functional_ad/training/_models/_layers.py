@@ -14,6 +14,7 @@ from jaxtyping import Array
 
 from functional_ad.training._config import Config
 from functional_ad.training._models._model import Model, Params
+from functional_ad.training._models._products import dot_general
 
 _POLICIES: Final[dict[str, Any]] = {
     "full": jax.checkpoint_policies.nothing_saveable,
@@ -52,6 +53,15 @@ def build_classifier(make: Callable[[nnx.Rngs], nnx.Module]) -> Model:
 def get_dtype(config: Config) -> Any:
     """The dtype that layers compute in: None, which is that of what they get, for float32."""
     return None if config.compute_dtype == "float32" else jnp.dtype(config.compute_dtype)
+
+
+def make_linear(
+    config: Config, before: int, after: int, rngs: nnx.Rngs, **options: Any
+) -> nnx.Linear:
+    """A linear layer, with ``kernel_init`` and others of Flax's options."""
+    return nnx.Linear(
+        before, after, dtype=get_dtype(config), dot_general=dot_general, rngs=rngs, **options
+    )
 
 
 def remat(config: Config, layer: _Layer) -> _Layer:

@@ -10,7 +10,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from functional_ad.training._config import Config
-from functional_ad.training._models._layers import build_classifier, drop, get_dtype, remat, tag
+from functional_ad.training._models._layers import build_classifier, drop, make_linear, remat, tag
 from functional_ad.training._models._model import Model
 
 
@@ -26,12 +26,12 @@ class MLP(nnx.Module):
         assert config.hidden is not None
         assert config.layers is not None
         widths = [inputs, *[config.hidden] * config.layers]
-        he, dtype = nnx.initializers.he_normal(), get_dtype(config)
+        he = nnx.initializers.he_normal()
         self.layers = nnx.List(
-            nnx.Linear(before, after, kernel_init=he, dtype=dtype, rngs=rngs)
+            make_linear(config, before, after, rngs, kernel_init=he)
             for before, after in itertools.pairwise(widths)
         )
-        self.head = nnx.Linear(config.hidden, classes, dtype=dtype, rngs=rngs)
+        self.head = make_linear(config, config.hidden, classes, rngs)
         self.config = config
 
     def __call__(self, x: Float[Array, "examples inputs"], key: Any = None) -> Array:

@@ -8,10 +8,18 @@ from typing import Any, Final
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax import lax
 from jaxtyping import Array, Float, Int
 
 from functional_ad.training._config import Config
-from functional_ad.training._models._layers import build_classifier, drop, get_dtype, remat, tag
+from functional_ad.training._models._layers import (
+    build_classifier,
+    drop,
+    get_dtype,
+    make_linear,
+    remat,
+    tag,
+)
 from functional_ad.training._models._model import Model
 
 _EPSILON: Final = 1e-5  # of PyTorch's nn.LayerNorm
@@ -86,7 +94,7 @@ class Block(nnx.Module):
         """The block's outputs."""
         first = 1 + self.number * _DROPOUTS
         x = x + drop(self.rate, self.attention(self.norm1(x), key, first), key, first + 1)
-        hidden = jax.nn.gelu(self.linear1(self.norm2(x)), approximate=False)
+        hidden = _compute_gelu(self.linear1(self.norm2(x)))
         return x + drop(self.rate, self.linear2(hidden), key, first + 2)
 
 
@@ -105,15 +113,27 @@ class Attention(nnx.Module):
     def __call__(self, x: Float[Array, "examples context width"], key: Any, number: int) -> Array:
         """What each token gets from those that it attends to."""
         examples, context, width = x.shape
-        projected = self.in_proj(x).reshape(examples, context, 3, self.heads, width // self.heads)
-        query, keys, values = (projected[:, :, i] for i in range(3))
-        scores = jnp.einsum("nqhd,nkhd->nhqk", query, keys) / math.sqrt(width // self.heads)
+        # Heads first, and plain products: what XLA makes of an `einsum` takes twice as long.
+        query, keys, values = (
+            part.reshape(examples, context, self.heads, -1).swapaxes(1, 2)
+            for part in jnp.split(self.in_proj(x), 3, axis=-1)
+        )
+        scores = query @ keys.swapaxes(2, 3) / math.sqrt(width // self.heads)
         visible = jnp.tril(jnp.ones((context, context), jnp.bool_))
         # Exponentials are summed in float32 at least.
         scores = jnp.where(visible, scores, -jnp.inf).astype(jnp.promote_types(x.dtype, "float32"))
         weights = drop(self.rate, jax.nn.softmax(scores), key, number).astype(values.dtype)
-        mixed = jnp.einsum("nhqk,nkhd->nqhd", weights, values)
-        return self.out_proj(mixed.reshape(examples, context, width))
+        mixed = weights @ values
+        return self.out_proj(mixed.swapaxes(1, 2).reshape(examples, context, width))
+
+
+def _compute_gelu(x: Array) -> Array:
+    """The GELU by the error function, as PyTorch's.
+
+    That of ``jax.nn.gelu`` goes by its complement, which is more exact far below 0 and takes twice
+    as long.
+    """
+    return x * (0.5 * (1 + lax.erf(x * math.sqrt(0.5))))
 
 
 def _make_norm(config: Config, rngs: nnx.Rngs) -> nnx.LayerNorm:
@@ -133,9 +153,7 @@ def _make_linear(
     """A linear layer; the last one before a sum starts small, by the number of sums."""
     assert config.layers is not None
     spread = _SPREAD / math.sqrt(2 * config.layers) if last else _SPREAD
-    return nnx.Linear(
-        before, after, kernel_init=_normal(spread), dtype=get_dtype(config), rngs=rngs
-    )
+    return make_linear(config, before, after, rngs, kernel_init=_normal(spread))
 
 
 def _normal(spread: float) -> Any:
