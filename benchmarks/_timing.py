@@ -29,6 +29,7 @@ def time_interleaved(
     samples: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, call in candidates.items():
+            call()  # by now the threads of others spin no more, and its data are in the caches
             samples[name].append(_time(call, repeats[name]) / repeats[name])
     return {name: statistics.median(times) for name, times in samples.items()}
 
