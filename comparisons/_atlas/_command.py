@@ -103,10 +103,18 @@ def atlas(
         typer.Option(metavar="FILE", help="Write all rows here, as data.", show_default=False),
     ] = None,
     diff: Annotated[
+        bool,
+        typer.Option(
+            "--diff",
+            help="Say what is another than the results that came with this package; "
+            "exit 1 if anything is.",
+        ),
+    ] = False,
+    against: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Say what is another than --store kept in this file; exit 1 if anything is.",
+            help="Say what is another than --store kept in this file.",
             show_default=False,
         ),
     ] = None,
@@ -114,7 +122,7 @@ def atlas(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Keep verdicts and errors here, for --diff.",
+            help="Keep verdicts and errors here, for --against.",
             show_default=False,
         ),
     ] = None,
@@ -141,7 +149,14 @@ def atlas(
     from rich.console import Console
 
     from comparisons._atlas import _text
-    from comparisons._atlas._stored import StoredError, find_changes, read_stored, write_stored
+    from comparisons._atlas._stored import (
+        STORED,
+        StoredError,
+        find_changes,
+        name_versions,
+        read_stored,
+        write_stored,
+    )
     from comparisons._atlas._unexplained import find_unexplained
     from comparisons._environment import describe_environment
 
@@ -149,10 +164,11 @@ def atlas(
     ops = [op for op in find_ops(names or []) if set(op.orders) & set(orders)]
     if not ops:
         raise DiscoveryError(f"--order: none of these operations has {' or '.join(orders)}")
+    kept = against or (STORED if diff else None)
     try:
-        stored = read_stored(diff) if diff else None
+        stored = None if kept is None else read_stored(kept)
     except StoredError as error:
-        raise DiscoveryError(f"--diff: {error}") from error
+        raise DiscoveryError(f"--against: {error}") from error
     dtypes = _choose("--dtype", dtype, DTYPES)
     start = time.perf_counter()
     rows = run_with_bar(ops, jobs, dtypes, orders, cache or find_cache(), limit)
@@ -164,7 +180,7 @@ def atlas(
     if len(rows) == 1:
         _text.print_lines(console, _text.lay_out_row(ops[0], rows[0]))
     else:
-        _text.print_lines(console, _text.lay_out_rows(rows))
+        _text.print_lines(console, _text.lay_out_rows(rows), _text.lay_out_counts(rows))
     _text.print_lines(console, f"{_text.count_rows(rows)} ({seconds:.0f} s)")
     if html is not None:
         from comparisons._atlas._page import render_page
@@ -186,7 +202,7 @@ def atlas(
     if stored is not None:
         whole = not names and dtype is None and order is None
         changes = find_changes(stored, rows, whole=whole)
-        _text.print_lines(console, _text.lay_out_changes(changes))
+        _text.print_lines(console, _text.lay_out_changes(changes, name_versions(stored)))
         failed = failed or bool(changes)
     return 1 if failed else 0
 

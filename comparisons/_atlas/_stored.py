@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from comparisons._atlas._judge import FAR
-from comparisons._atlas._row import WORST_FIRST, Row
+from comparisons._atlas._row import WORST_FIRST, Cell, Row
 
-FORMAT = 1
+FORMAT = 2
+STORED = Path(__file__).parent.parent / "cases/atlas/stored.json"
+"""The results that come with the package."""
 GROWN = 16.0
 """An error that is so many times another is another. Processors differ: the same release of either
 framework takes other instructions on another machine, with other last bits."""
+ROUNDING = ("LESS_ACCURATE", "AGREES", "IDENTICAL")
+"""Verdicts that differ by how great an error is, which is compared by itself."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +82,12 @@ def read_stored(path: Path) -> dict[str, Any]:
     return data
 
 
+def name_versions(stored: Mapping[str, Any]) -> str:
+    """With which frameworks results were stored."""
+    environment = stored.get("environment", {})
+    return ", ".join(f"{name} {environment.get(name, '?')}" for name in ("jax", "torch"))
+
+
 def find_changes(
     stored: Mapping[str, Any], rows: Sequence[Row], *, whole: bool = True
 ) -> list[Change]:
@@ -105,13 +115,17 @@ def _condense_row(row: Row) -> dict[str, Any]:
     if row.trouble:
         return {"trouble": row.verdict}
     return {
-        f"{cell.dtype} {cell.quantity} {cell.axis}": [
-            cell.verdict,
-            cell.wrong,
-            *(None if error is None else _round(error.max) for error in (cell.torch, cell.jax)),
-        ]
+        f"{cell.dtype} {cell.quantity} {cell.axis}": [cell.verdict, cell.wrong, *_list_errors(cell)]
         for cell in row.cells
     }
+
+
+def _list_errors(cell: Cell) -> list[float | str | None]:
+    """Both sides' greatest errors; of JAX against itself, how far it is."""
+    errors = [None if error is None else error.max for error in (cell.torch, cell.jax)]
+    if cell.axis == "jit":
+        errors = [None, cell.gap]
+    return [None if error is None else _round(error) for error in errors]
 
 
 def _round(error: float) -> float | str:
@@ -132,7 +146,7 @@ def _compare(name: str, before: dict[str, Any], after: dict[str, Any], whole: bo
         if old is None or new is None:
             was, now = ("not there" if x is None else x[0] for x in (old, new))
             changes.append(Change(name, what, was, now, worse=new is None))
-        elif old[:2] != new[:2]:
+        elif old[:2] != new[:2] and not _differ_by_rounding(old, new):
             worse = WORST_FIRST.index(new[0]) < WORST_FIRST.index(old[0])
             changes.append(Change(name, what, " ".join(old[:2]), " ".join(new[:2]), worse))
         else:
@@ -143,8 +157,14 @@ def _compare(name: str, before: dict[str, Any], after: dict[str, Any], whole: bo
     return changes
 
 
+def _differ_by_rounding(old: list[Any], new: list[Any]) -> bool:
+    """Whether only errors, which are compared by themselves, tell two verdicts apart."""
+    measured = all(any(error is not None for error in cell[2:]) for cell in (old, new))
+    return measured and {old[0], new[0]} <= {*ROUNDING}
+
+
 def _has_moved(was: Any, now: Any) -> bool:
     if was is None or now is None:
-        return was is not now
+        return False  # a side is missing, which the verdict says
     least, most = sorted((float(was), float(now)))
     return most > FAR and most > GROWN * max(1.0, least)

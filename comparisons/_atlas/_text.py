@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,16 +38,25 @@ def lay_out_rows(rows: Sequence[Row]) -> Table:
     return table
 
 
+def lay_out_counts(rows: Sequence[Row]) -> Table:
+    """How many quantities there are by axis and verdict."""
+    counts = _view.count_quantities(rows)
+    found = [v for v in WORST_FIRST if any(counter[v] for counter in counts.values())]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("quantities", no_wrap=True)
+    for verdict in found:
+        table.add_column(_paint(verdict), justify="right")
+    for axis, title in _view.AXES.items():
+        if counts[axis]:
+            table.add_row(title, *(str(counts[axis][verdict] or "") for verdict in found))
+    return table
+
+
 def count_rows(rows: Sequence[Row]) -> str:
-    """How many operations and quantities there are, by verdict, in words."""
-    by_quantity = Counter(
-        verdict
-        for row in rows
-        for verdict in _view.summarise_row(row).verdicts.values()
-        if verdict != "–"
-    )
-    parts = [f"{by_quantity[v]} {v}" for v in WORST_FIRST if by_quantity[v]]
-    total = sum(by_quantity.values())
+    """How many operations and quantities there are, by the worst verdict of each, in words."""
+    counts = _view.count_quantities(rows)[None]
+    parts = [f"{counts[v]} {v}" for v in WORST_FIRST if counts[v]]
+    total = sum(counts.values())
     noun = "operation" if len(rows) == 1 else "operations"
     things = "quantity" if total == 1 else "quantities"
     return f"{len(rows)} {noun}, {total} {things}: {', '.join(parts)}"
@@ -105,10 +113,15 @@ def lay_out_row(op: Op, row: Row) -> RenderableType:
     return Group(*parts)
 
 
-def lay_out_changes(changes: Sequence[Change]) -> RenderableType:
-    """What became another, a line each."""
+def lay_out_changes(changes: Sequence[Change], versions: str) -> RenderableType:
+    """What became another, a line each.
+
+    Args:
+        changes: What became another.
+        versions: What it was stored with.
+    """
     if not changes:
-        return Text("Nothing became another than it was stored.")
+        return Text(f"Nothing became another than it was stored ({versions}).")
     lines = [
         Text.assemble(
             ("worse  " if change.worse else "better ", "red" if change.worse else "green"),
@@ -116,7 +129,7 @@ def lay_out_changes(changes: Sequence[Change]) -> RenderableType:
         )
         for change in changes
     ]
-    return Group(*lines)
+    return Group(Text(f"{len(changes)} changes since it was stored ({versions}):"), *lines)
 
 
 def lay_out_unexplained(found: Mapping[str, Sequence[str]]) -> RenderableType:

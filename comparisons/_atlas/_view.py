@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from comparisons._atlas._row import WORST_FIRST, Cell, Edge, Row, worst
-from comparisons.cases.atlas import Op, Remark
+from comparisons.cases.atlas import Axis, Op, Remark
 
 QUANTITIES = ("value", "vjp", "jvp", "hvp")
 TITLES = {"value": "value", "vjp": "VJP", "jvp": "JVP", "hvp": "second"}
+NONE = "–"  # where a quantity is not asked for
 EDGES_SHOWN = 40
+AXES: dict[Axis, str] = {
+    "ordinary": "ordinary points",
+    "edges": "edges",
+    "nonfinite": "NaN and infinity",
+    "large": "large numbers",
+    "modes": "forward against reverse",
+    "jit": "compiled against eager",
+    "denormal": "denormal numbers",
+}
+"""The axes. Where none is chosen, denormal numbers are left out: JAX flushes them to zero on a CPU,
+and nothing else would be seen."""
 
 MEANINGS = {
     "CRASHED": "The operation could not be examined; the row says why.",
@@ -54,19 +67,43 @@ class Summary:
     jax: float | None
 
 
-def summarise_row(row: Row, dtype: str | None = None) -> Summary:
-    """The verdicts and the greatest errors of a row, at a dtype or at all."""
-    cells = [cell for cell in row.cells if dtype in (None, cell.dtype)]
+def summarise_row(row: Row, dtype: str | None = None, axis: Axis | None = None) -> Summary:
+    """The verdicts and the greatest errors of a row, at a dtype and an axis, or at all of them."""
+    cells = [
+        cell
+        for cell in row.cells
+        if dtype in (None, cell.dtype)
+        and (cell.axis != "denormal" if axis is None else cell.axis == axis)
+    ]
     verdicts: dict[str, str] = {}
     for quantity in QUANTITIES:
         own = [cell.verdict for cell in cells if cell.quantity == quantity]
-        verdicts[quantity] = worst(own) if own else row.verdict if row.trouble else "–"
+        verdicts[quantity] = worst(own) if own else row.verdict if row.trouble else NONE
 
     def greatest(side: str) -> float | None:
         errors = [getattr(cell, side) for cell in cells]
         return max((error.max for error in errors if error is not None), default=None)
 
     return Summary(verdicts, greatest("torch"), greatest("jax"))
+
+
+def judge_row(row: Row) -> str:
+    """The worst verdict of a row, denormal numbers left out."""
+    verdicts = [v for v in summarise_row(row).verdicts.values() if v != NONE]
+    return worst(verdicts or [row.verdict])
+
+
+def count_quantities(rows: Sequence[Row]) -> dict[Axis | None, Counter[str]]:
+    """How many quantities of operations have which verdict, by axis; None is all axes."""
+    return {
+        axis: Counter(
+            verdict
+            for row in rows
+            for verdict in summarise_row(row, axis=axis).verdicts.values()
+            if verdict != NONE
+        )
+        for axis in (*AXES, None)
+    }
 
 
 def find_remarks(op: Op, cell: Cell) -> list[Remark]:

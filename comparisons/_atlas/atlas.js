@@ -1,9 +1,12 @@
 "use strict";
 const WORST = ["CRASHED", "HUNG", "STRUCTURE", "NONFINITE", "MISMATCH", "MISSING", "CONVENTION", "APPROXIMATION", "LESS_ACCURATE", "NO_SIGNAL", "AGREES", "IDENTICAL", "–"];
+const DTYPES = ["float64", "float32", "bfloat16"];
+const AXES = ["ordinary", "edges", "nonfinite", "large", "modes", "jit", "denormal"];
+const DENORMAL = 6, NONE = 12;
 const list = document.getElementById("list");
 const ops = [...list.children].map((element, place) => ({
   element, place, text: element.dataset.text, family: element.dataset.family,
-  found: JSON.parse(element.dataset.found),
+  found: JSON.parse(element.dataset.found), trouble: element.dataset.trouble, choice: ",",
 }));
 const by = (id) => document.getElementById(id);
 const grade = (verdict) => WORST.indexOf(verdict) >= 10 ? "pass" : WORST.indexOf(verdict) < 5 ? "fail" : "warn";
@@ -15,30 +18,45 @@ function units(x) {
   return x < 1e3 ? String(Number(x.toPrecision(2))) : x.toExponential(1);
 }
 
+// The worst verdict of each quantity and the greatest errors, at a dtype and an axis; "" is all of them.
+function summarise(op, dtype, axis) {
+  const verdicts = Array(4).fill(op.trouble ? WORST.indexOf(op.trouble) : NONE);
+  const errors = [null, null];
+  const at = DTYPES.indexOf(dtype), along = AXES.indexOf(axis);
+  for (const [cellDtype, cellAxis, quantity, verdict, ...both] of op.found) {
+    if (dtype && cellDtype !== at || (axis ? cellAxis !== along : cellAxis === DENORMAL)) continue;
+    verdicts[quantity] = Math.min(verdicts[quantity], verdict);
+    both.forEach((error, side) => { if (error !== null) errors[side] = Math.max(errors[side] ?? 0, error); });
+  }
+  return {verdicts: verdicts.map((place) => WORST[place]), errors};
+}
+
 function show() {
   const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
-  const verdict = by("verdict").value, family = by("family").value, dtype = by("dtype").value;
+  const verdict = by("verdict").value, family = by("family").value;
+  const dtype = by("dtype").value, axis = by("axis").value, choice = `${dtype},${axis}`;
   let count = 0;
   for (const op of ops) {
-    const [verdicts, torch, jax] = op.found[dtype];
+    op.summary = op.choice === choice && op.summary || summarise(op, dtype, axis);
+    const {verdicts, errors} = op.summary;
     const visible = words.every((word) => op.text.includes(word)) &&
       (!family || op.family === family) && (!verdict || verdicts.includes(verdict));
     op.element.hidden = !visible;
     count += visible;
-    if (op.dtype === dtype) continue;
-    op.dtype = dtype;
+    if (op.choice === choice) continue;
+    op.choice = choice;
     const badges = op.element.querySelectorAll("summary .badge");
     verdicts.forEach((word, i) => {
       badges[i].textContent = word;
       badges[i].className = word === "–" ? "badge" : `badge ${grade(word)}`;
     });
-    op.element.querySelector("[data-side=torch]").textContent = units(torch);
-    op.element.querySelector("[data-side=jax]").textContent = units(jax);
+    op.element.querySelector("[data-side=torch]").textContent = units(errors[0]);
+    op.element.querySelector("[data-side=jax]").textContent = units(errors[1]);
   }
   by("shown").textContent = `${count} operations`;
   const value = (op) => {
-    const [verdicts, torch, jax] = op.found[dtype];
-    if (sorted === "torch" || sorted === "jax") return -((sorted === "torch" ? torch : jax) ?? -1);
+    const {verdicts, errors} = op.summary;
+    if (sorted === "torch" || sorted === "jax") return -(errors[sorted === "torch" ? 0 : 1] ?? -1);
     return sorted === "" ? op.place : WORST.indexOf(verdicts[Number(sorted)]);
   };
   const order = [...ops].sort((a, b) => value(a) - value(b) || a.place - b.place);
@@ -86,7 +104,7 @@ function plot([x, torch, jax], name, which) {
 }
 
 document.querySelector(".tools").hidden = false;
-for (const id of ["search", "verdict", "family", "dtype"]) by(id).addEventListener("input", show);
+for (const id of ["search", "verdict", "family", "axis", "dtype"]) by(id).addEventListener("input", show);
 for (const button of document.querySelectorAll("[data-sort]")) {
   button.addEventListener("click", () => {
     sorted = button.dataset.sort;

@@ -53,13 +53,18 @@ def test_one_operation_is_printed_written_kept_and_compared(cache, tmp_path, cap
     assert row["name"] == "abs"
 
     # Nothing is run again from here on: the row is in the cache.
-    assert run(cache, "--diff", kept) == 0
-    assert "Nothing became another than it was stored." in capsys.readouterr().out
+    assert run(cache, "--against", kept) == 0
+    assert "Nothing became another than it was stored (jax 0." in capsys.readouterr().out
     stored = json.loads(kept.read_text())
     stored["ops"]["abs"]["float64 vjp edges"][0] = "AGREES"
     kept.write_text(json.dumps(stored))
-    assert run(cache, "--diff", kept) == 1
-    assert "worse  abs, float64 vjp edges: AGREES" in capsys.readouterr().out
+    assert run(cache, "--against", kept) == 1
+    printed = capsys.readouterr().out
+    assert "1 changes since it was stored (jax 0." in printed
+    assert "worse  abs, float64 vjp edges: AGREES" in printed
+    assert run(cache, "--diff") == 0, "as it came with the package"
+    assert run(cache, "--unexplained") == 0
+    assert "There is a remark on every difference." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -69,7 +74,7 @@ def test_one_operation_is_printed_written_kept_and_compared(cache, tmp_path, cap
         (["atlas", "abs", "--dtype", "float8"], "--dtype: 'float8' is none of float64, float32"),
         (["atlas", "abs", "--order", "grad"], "--order: 'grad' is none of value, vjp"),
         (["atlas", "argmax", "--order", "vjp"], "--order: none of these operations has vjp"),
-        (["atlas", "abs", "--diff", "none.json"], "--diff: none.json: No such file"),
+        (["atlas", "abs", "--against", "none.json"], "--against: none.json: No such file"),
         (["explain", "clamp", "--at", "one"], "--at: 'one' is no number"),
         (["explain", "maximum", "--at", "1,2,3"], "--at: 'maximum' takes 2 numbers"),
         (["explain", "softmax", "--at", "1"], "it is an operation on whole arrays"),

@@ -133,6 +133,23 @@ def test_a_change_is_found_in_either_direction(row, what, before, after, back):
         assert (found, was.strip(), now.strip(), worse) == (what, before, after, True)
 
 
+def test_a_verdict_on_rounding_changes_with_its_error_only():
+    """Another processor has other last bits: 60 units are few, 70 are many, and neither is news."""
+    near, far = Error(60.0, 1.0, (0.5,)), Error(70.0, 1.0, (0.5,))
+    before, after = (
+        with_cell(torch=near),
+        with_cell(torch=far, verdict="LESS_ACCURATE", wrong="JAX"),
+    )
+    assert change(before, after) == []
+    assert change(with_cell(verdict="IDENTICAL"), with_cell(verdict="AGREES")) == []
+    ((_, was, now, worse),) = change(ROW, after)
+    assert (was, now, worse) == ("PyTorch 2.0 ULP", "PyTorch 70.0 ULP", True)
+    edge = {"torch": None, "jax": None, "axis": "denormal"}
+    flushed = with_cell(**edge, verdict="LESS_ACCURATE")
+    ((_, was, now, _),) = change(with_cell(**edge), flushed)
+    assert (was.strip(), now) == ("AGREES", "LESS_ACCURATE ")
+
+
 def test_operations_come_and_go():
     assert change(ROW, None) == [("operation", "stored", "gone", True)]
     assert change(ROW, None, whole=False) == []
@@ -154,8 +171,8 @@ def test_what_is_kept_is_a_line_for_each_operation(tmp_path):
     [
         (None, "No such file or directory"),
         ("{", "holds no JSON"),
-        ("[]", "is no stored atlas of format 1"),
-        ('{"format": 2, "ops": {}}', "is no stored atlas of format 1"),
+        ("[]", "is no stored atlas of format 2"),
+        ('{"format": 1, "ops": {}}', "is no stored atlas of format 2"),
     ],
 )
 def test_what_is_no_stored_atlas(tmp_path, text, expected):
