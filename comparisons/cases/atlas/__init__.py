@@ -10,6 +10,7 @@ import dataclasses
 from comparisons.cases.atlas import (
     activations,
     arithmetic,
+    bounds,
     complex_numbers,
     cumulative,
     exponentials,
@@ -30,8 +31,9 @@ from comparisons.cases.atlas._op import Remark as Remark
 from comparisons.cases.atlas._op import Side as Side
 
 FAMILIES = (
-    *(arithmetic, exponentials, special_functions, activations, reductions, norms, cumulative),
-    *(sorting, indexing, shapes, linear_algebra, fourier, complex_numbers, losses, layers),
+    *(arithmetic, bounds, exponentials, special_functions, activations, reductions, norms),
+    *(cumulative, sorting, indexing, shapes, linear_algebra, fourier, complex_numbers),
+    *(losses, layers),
 )
 OPS: tuple[Op, ...] = tuple(
     dataclasses.replace(op, family=(family.__doc__ or "").strip().rstrip("."))

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import warnings
 
 import jax
 import numpy as np
@@ -83,7 +84,8 @@ def test_what_shows_a_bug_prints_what_it_says(repro):
     printed = io.StringIO()
     x64 = jax.config.jax_enable_x64
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of what a framework imports
             exec(repro, {})
     finally:
         jax.config.update("jax_enable_x64", x64)
