@@ -11,7 +11,7 @@ import numpy as np
 
 from comparisons._atlas._judge import SAME, same
 from comparisons._atlas._points import Points, choose_points
-from comparisons._atlas._sides import Missing, Ones, run_compiled, run_jax, run_torch
+from comparisons._atlas._sides import Found, Missing, Ones, run_compiled, run_jax, run_torch
 from comparisons._atlas._truth import Truth
 from comparisons._trees import Array
 from comparisons.cases.atlas import Op
@@ -71,15 +71,16 @@ class Examination:
             seeds = Ones(dtype, along=str(along))
             inputs = self.points.take(dtype)
             self._runs[key] = run(make(self.op), inputs, dtype, part.quantity, seeds)
-        found = self._runs[key]
-        if isinstance(found, Missing):
-            return found
-        if part.quantity in ("value", "jvp"):
-            leaves = list(found.values())
-            if len(leaves) != 1:
-                return Missing(f"it returned {len(leaves)} floating arrays")
-            return leaves[0]
-        return found[str(part.by[0])]
+        return _read(self._runs[key], part)
+
+    def run_beside(self, who: str, part: Part, along: int, steps: Array) -> Array | Missing:
+        """A side's numbers at float64, at points that are so far off along an argument."""
+        make, run = _SIDES[who]
+        inputs = list(self.points.take("float64"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            inputs[along] = inputs[along] + steps
+        seeds = Ones("float64", along=str(along))
+        return _read(run(make(self.op), tuple(inputs), "float64", part.quantity, seeds), part)
 
     def find_truth(self, part: Part) -> tuple[Array, Array]:
         """The truth at the ordinary points, as a sum of two float64; NaN where there is none."""
@@ -120,6 +121,16 @@ class Examination:
         torch, jax = torch[:count].astype(np.float64), jax[:count].astype(np.float64)
         agreed = same(torch, jax, SAME) & np.isfinite(torch)
         return np.where(agreed, torch, np.nan), np.zeros(count)
+
+
+def _read(found: Found, part: Part) -> Array | Missing:
+    """The one array that a part is."""
+    if isinstance(found, Missing):
+        return found
+    if part.quantity in ("value", "jvp"):
+        leaves = list(found.values())
+        return leaves[0] if len(leaves) == 1 else Missing(f"it returned {len(leaves)} arrays")
+    return found[str(part.by[0])]
 
 
 _SIDES: dict[str, tuple[Callable[[Op], Any], Callable[..., Any]]] = {

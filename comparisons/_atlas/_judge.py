@@ -67,13 +67,8 @@ def judge_ordinary(torch: Array, jax: Array, truth: Array, dtype: str) -> Judged
     sides = {"PyTorch": torch, "JAX": jax}
     if dtype == "float64":
         units = unit(truth, dtype)
-        usual = min(1.0, float(np.max(np.abs(truth), initial=0.0)))
-        scale = np.maximum(np.abs(truth), usual)
-        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            parts = {
-                side: float(np.max(np.where(errors, errors * units / scale, 0.0), initial=0.0))
-                for side, errors in sides.items()
-            }
+        with np.errstate(over="ignore"):
+            parts = {side: find_part(errors * units, truth) for side, errors in sides.items()}
         for bound, verdict in ((WRONG, "MISMATCH"), (ROUGH, "APPROXIMATION")):
             if beyond := [side for side, part in parts.items() if not part <= bound]:
                 return Judged(verdict, name_sides(beyond))
@@ -86,6 +81,15 @@ def judge_ordinary(torch: Array, jax: Array, truth: Array, dtype: str) -> Judged
     return Judged("LESS_ACCURATE", name_sides(lone or far))
 
 
+def find_part(gaps: Array, numbers: Array) -> float:
+    """The greatest gap, as a part of its number, or of what the quantity usually is."""
+    usual = min(1.0, float(np.max(np.abs(numbers[np.isfinite(numbers)]), initial=0.0)))
+    scale = np.maximum(np.abs(numbers), usual)
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        parts = np.nan_to_num(np.where(gaps, gaps / scale, 0.0), nan=np.inf)
+    return float(np.max(parts, initial=0.0))
+
+
 def judge_gap(torch: Array, jax: Array) -> Judged:
     """The verdict on two arrays where nobody knows the truth: whether they are one thing."""
     if same(torch, jax, SAME).all():
@@ -95,6 +99,19 @@ def judge_gap(torch: Array, jax: Array) -> Judged:
     scale = float(np.max(np.abs(torch), initial=0.0))
     part = float(np.max(np.abs(torch - jax), initial=0.0)) / (scale or 1.0)
     return Judged("MISMATCH" if part > WRONG else "APPROXIMATION" if part > ROUGH else "AGREES")
+
+
+def judge_compiled(gap: float, part: float, dtype: str) -> Judged:
+    """The verdict on JAX's results, compiled, against its own, operation by operation.
+
+    Args:
+        gap: The greatest distance, in units in the last place.
+        part: The same as a part of the number.
+        dtype: The dtype.
+    """
+    if gap <= FAR:
+        return Judged("AGREES" if gap else "IDENTICAL")
+    return Judged("MISMATCH" if dtype == "float64" and part > WRONG else "LESS_ACCURATE", "JAX")
 
 
 def judge_edge(

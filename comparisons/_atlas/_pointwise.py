@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from comparisons._atlas._judge import (
     NEAR,
     SAME,
     Judged,
+    find_part,
+    judge_compiled,
     judge_gap,
     judge_ordinary,
     measure_errors,
     same,
     unit,
 )
+from comparisons._atlas._own_slopes import blame
 from comparisons._atlas._points import TINY
 from comparisons._atlas._row import DTYPES, Cell, Curve, Row
 from comparisons._atlas._sides import Missing
@@ -80,6 +84,8 @@ def _judge_part(examination: Examination, part: Part, dtype: str) -> tuple[Cell,
     if dtype == "float64" and examination.truth is None and lost.any():
         judged = judge_gap(torch.astype(np.float64), jax.astype(np.float64))
         judged = _excuse(examination, part, judged)
+        if judged.verdict in ("MISMATCH", "NONFINITE") and part.by:
+            judged = dataclasses.replace(judged, wrong=blame(examination, part, lost))
     if judged.verdict == "AGREES" and np.array_equal(torch, jax, equal_nan=True):
         judged = Judged("IDENTICAL")
     cell = Cell(
@@ -119,10 +125,11 @@ def _compare_compiled(examination: Examination, part: Part, dtype: str) -> list[
         return [Cell(**head, verdict="MISSING", wrong="JAX", text=compiled.reason)]
     count = examination.points.ordinary
     gap = _measure_gap(eager[:count], compiled[:count], dtype)
-    exact = np.array_equal(eager[:count], compiled[:count], equal_nan=True)
-    judged = "IDENTICAL" if exact else "AGREES" if gap <= 64 else "LESS_ACCURATE"
-    wrong = "JAX" if judged == "LESS_ACCURATE" else ""
-    return [Cell(**head, verdict=judged, wrong=wrong, count=count, gap=gap)]
+    eager, compiled = (x[:count].astype(np.float64) for x in (eager, compiled))
+    with np.errstate(invalid="ignore"):
+        gaps = np.where(same(eager, compiled, 0.0), 0.0, np.abs(eager - compiled))
+    judged = judge_compiled(gap, find_part(gaps, eager), dtype)
+    return [Cell(**head, verdict=judged.verdict, wrong=judged.wrong, count=count, gap=gap)]
 
 
 def _compare_modes(examination: Examination, dtype: str) -> list[Cell]:

@@ -65,15 +65,19 @@ class Sample:
         tangents = self.draw_tangents()
         return sum(float(np.sum(np.conj(back[p]) * tangents[p]).real) for p in back)
 
-    def observe(self, who: str, inputs: tuple[Array, ...]) -> float:
-        """The number whose gradient the VJP is: the output, weighed with the cotangent."""
-        found = self.evaluate(who, "value", "float64", inputs)
-        if isinstance(found, Missing):
-            return float("nan")
-        floats = {path: x for path, x in found.items() if x.dtype.kind in "fc"}
+    def weigh(self, outputs: Leaves) -> float:
+        """Outputs, or their tangents, along the cotangents."""
+        floats = {path: x for path, x in outputs.items() if x.dtype.kind in "fc"}
         specs = {path: (x.shape, x.dtype.kind == "c") for path, x in floats.items()}
         seeds = Seeds("float64").draw_cotangents(specs)
         return float(sum(np.sum(np.conj(seeds[p]) * x).real for p, x in floats.items()))
+
+    def observe(self, who: str, inputs: tuple[Array, ...], quantity: str = "value") -> float:
+        """The number that is differentiated: the value weighed, or the gradient contracted."""
+        found = self.evaluate(who, quantity, "float64", inputs)
+        if isinstance(found, Missing):
+            return float("nan")
+        return self.weigh(found) if quantity == "value" else self.contract(found)
 
 
 def cast_inputs(inputs: tuple[Array, ...], dtype: str) -> tuple[Array, ...]:

@@ -8,7 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from comparisons._atlas._cells import describe_missing, merge_cells, shorten
-from comparisons._atlas._judge import FAR, ROUGH, TIMES, WRONG, Judged, name_sides, unit
+from comparisons._atlas._judge import (
+    FAR,
+    ROUGH,
+    TIMES,
+    WRONG,
+    Judged,
+    judge_compiled,
+    name_sides,
+    unit,
+)
 from comparisons._atlas._row import DTYPES, Cell, Edge, Error, Row
 from comparisons._atlas._sample import Sample, find_misfit, is_floating
 from comparisons._atlas._sides import Missing
@@ -78,7 +87,7 @@ def _judge_float64(
         return Cell(**head, verdict="AGREES", count=count, gap=gap, text=text)
     if _closes(sample, quantity, torch):
         return Cell(**head, verdict="CONVENTION", count=count, gap=gap)
-    wrong, text = blame(sample) if quantity == "vjp" else ("", "")
+    wrong, text = blame(sample, quantity) if quantity != "value" else ("", "")
     verdict = "MISMATCH" if part > WRONG else "APPROXIMATION"
     if not np.isfinite(part):
         verdict = "NONFINITE"
@@ -131,7 +140,7 @@ def _find_part(torch: Leaves, jax: Leaves) -> float:
     for path, x in torch.items():
         y = jax[path]
         if not is_floating(x):
-            parts.append(0.0 if np.array_equal(x, y) else np.inf)
+            parts.append(0.0 if np.array_equal(x, y) else 1.0)
             continue
         equal = (x == y) | (np.isnan(x) & np.isnan(y))
         scale = float(np.max(np.abs(x[np.isfinite(x)]), initial=0.0))
@@ -177,10 +186,9 @@ def _compare_compiled(sample: Sample, quantity: str, dtype: str, eager: Leaves) 
     if isinstance(compiled, Missing):
         return [Cell(**head, verdict="MISSING", wrong="JAX", text=compiled.reason)]
     gap = _measure_gap(eager, compiled, dtype)
-    verdict = "IDENTICAL" if gap == 0 else "AGREES" if gap <= FAR else "LESS_ACCURATE"
-    wrong = "JAX" if verdict == "LESS_ACCURATE" else ""
+    judged = judge_compiled(gap, gap * float(jnp.finfo(dtype).eps), dtype)
     count = sum(x.size for x in eager.values())
-    return [Cell(**head, verdict=verdict, wrong=wrong, count=count, gap=gap)]
+    return [Cell(**head, verdict=judged.verdict, wrong=judged.wrong, count=count, gap=gap)]
 
 
 def _compare_modes(sample: Sample, dtype: str) -> list[Cell]:

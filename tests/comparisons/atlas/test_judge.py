@@ -7,6 +7,8 @@ import pytest
 
 from comparisons._atlas._judge import (
     Judged,
+    find_part,
+    judge_compiled,
     judge_edge,
     judge_gap,
     judge_ordinary,
@@ -72,6 +74,36 @@ def test_errors_at_ordinary_points(dtype, torch, jax, expected):
 )
 def test_two_arrays_without_a_truth(jax, verdict):
     assert judge_gap(np.array([1.0, 2.0]), np.array(jax)).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("gap", "part", "dtype", "expected"),
+    [
+        (0.0, 0.0, "float64", ("IDENTICAL", "")),
+        (64.0, 1e-14, "float64", ("AGREES", "")),
+        (1e6, 1e-10, "float64", ("LESS_ACCURATE", "JAX")),
+        (1e12, 1e-4, "float64", ("MISMATCH", "JAX")),
+        (1e6, 0.1, "float32", ("LESS_ACCURATE", "JAX")),
+        (INF, INF, "float64", ("MISMATCH", "JAX")),
+    ],
+)
+def test_what_compiling_changes(gap, part, dtype, expected):
+    assert judge_compiled(gap, part, dtype) == Judged(*expected)
+
+
+@pytest.mark.parametrize(
+    ("gaps", "numbers", "part"),
+    [
+        ([0.0, 0.0], [1.0, INF], 0.0),
+        ([0.0, 1e-3], [1.0, 1e-3], 1e-3),  # of what the quantity usually is
+        ([0.0, 1e-3], [1e-3, 1e-3], 1.0),
+        ([1.0, 0.0], [1e3, 1.0], 1e-3),
+        ([NAN, 0.0], [1.0, 1.0], INF),
+        ([], [], 0.0),
+    ],
+)
+def test_a_gap_as_a_part_of_its_number(gaps, numbers, part):
+    assert find_part(np.array(gaps), np.array(numbers)) == part
 
 
 def test_errors_are_in_units_in_the_last_place():
