@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from comparisons.cases.atlas._op import Op
+from comparisons.cases.atlas._op import TORCH_DOCS, Op, Remark
 
 NORM = (
     "(x - jnp.mean(x, {axes}, keepdims=True)) / jnp.sqrt(jnp.var(x, {axes}, keepdims=True) + 1e-5)"
@@ -10,21 +10,58 @@ NORM = (
 CONV = "lax.conv_general_dilated(x, w, {strides}, {padding}{more})"
 POOL_MAX = "lax.reduce_window(x, -inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID')"
 POOL_SUM = "lax.reduce_window(x, 0.0, lax.add, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID')"
+SQUARES = POOL_SUM.replace("(x,", "(x * x,")
 IMAGE = "normal(2, 3, 6, 6)"
 SCALED = "F.scaled_dot_product_attention"
 ATTENTION = "x y z"
 HEADS = "normal(1, 2, 3, 4), normal(1, 2, 5, 4), normal(1, 2, 5, 4)"
 SCORES = "jnp.einsum('bhqd,bhkd->bhqk', x, y) / 2.0"
+# The elements of 2 x 2 windows, and of each the first of the greatest.
+WINDOWS = "x.reshape(*x.shape[:2], x.shape[2] // 2, 2, -1, 2).swapaxes(3, 4).reshape(*x.shape[:2], x.shape[2] // 2, -1, 4)"
+FIRST_OF_WINDOWS = (
+    f"(lambda w: jnp.take_along_axis(w, jnp.argmax(w, -1, keepdims=True), -1)[..., 0])({WINDOWS})"
+)
+# PyTorch's cubic kernel as the matrix of a row of 4 pixels, with 2 more at each end, made 8.
+CUBIC = "(lambda d: jnp.where(d < 1, (1.25 * d - 2.25) * d * d + 1, jnp.where(d < 2, ((3.75 - 0.75 * d) * d - 6) * d + 3, 0)))(jnp.abs((jnp.arange(8)[:, None] + 0.5) / 2 - 0.5 - jnp.arange(-2, 6))).astype(x.dtype)"
 
 
-def _resize(name: str, options: str, shape: str, jax_options: str, torch_like: str = "") -> Op:
+def _resize(
+    name: str,
+    options: str,
+    shape: str,
+    jax_options: str,
+    torch_like: str = "",
+    remark: Remark | None = None,
+) -> Op:
     return Op(
         name,
         f"F.interpolate(x, {options})",
         f"jax.image.resize(x, {shape}, {jax_options})",
         samples={"ordinary": "normal(1, 2, 4, 4)"},
         torch_like=torch_like,
+        remarks=(remark,) if remark else (),
     )
+
+
+NO_SECOND = Remark(
+    text="PyTorch's kernel for a CPU has no forward mode and no second derivative; within"
+    " torch.nn.attention.sdpa_kernel(SDPBackend.MATH) it has both.",
+    quantities=("jvp", "hvp"),
+    link="https://github.com/pytorch/pytorch/issues/128971",
+)
+IN_FLOAT32 = Remark(
+    text="jax.nn.dot_product_attention computes its softmax in float32 whatever its arguments are:"
+    " at float64 half of the digits are lost. nn.softmax of the scores, times the values, keeps them.",
+    axes=("ordinary", "jit", "modes"),
+    dtypes=("float64",),
+    wrong="JAX",
+    link="https://github.com/jax-ml/jax/pull/21371",
+    repro="import jax\n"
+    'jax.config.update("jax_enable_x64", True)\n'
+    "q, k = jax.numpy.ones((1, 1, 1, 1)), jax.numpy.array([0.0, 1.0]).reshape(1, 2, 1, 1)\n"
+    "found = jax.nn.dot_product_attention(q, k, k)[0, 0, 0, 0]\n"
+    'print(f"{abs(found - 0.7310585786300049) > 1e-9}")  # True; true: False',
+)
 
 
 OPS = (
@@ -186,13 +223,37 @@ OPS = (
             "edges: ties": "array([[[[1., 1.], [0., 1.]]]])",
             "nonfinite: NaN": "array([[[[1., nan], [0., 1.]]]])",
         },
+        torch_like=FIRST_OF_WINDOWS,
+        remarks=(
+            Remark(
+                text="With a NaN in its window PyTorch's gradient goes to the NaN, JAX's elsewhere:"
+                " its comparisons with NaN are all false.",
+                axes=("nonfinite",),
+                quantities=("vjp", "jvp"),
+            ),
+        ),
     ),
     Op("avg_pool2d", "F.avg_pool2d(x, 2)", f"{POOL_SUM} / 4", samples={"ordinary": IMAGE}),
     Op(
         "lp_pool2d",
         "F.lp_pool2d(x, 2, 2)",
-        "jnp.sqrt(lax.reduce_window(x * x, 0.0, lax.add, (1, 1, 2, 2), (1, 1, 2, 2), 'VALID'))",
+        f"jnp.sqrt({SQUARES})",
         samples={"ordinary": IMAGE, "edges: zeros": "np.zeros((1, 1, 2, 2))"},
+        torch_like=f"(lambda s: jnp.where(s > 0, jnp.sqrt(jnp.where(s > 0, s, 1.0)), 0.0))({SQUARES})",
+        remarks=(
+            Remark(
+                text="Of zeros PyTorch's gradient is 0, as its documentation says; the derivative of"
+                " the root is infinite there, and inf * 0 is NaN.",
+                axes=("edges",),
+                quantities=("vjp", "hvp"),
+                wrong="JAX",
+                link=TORCH_DOCS + "torch.nn.LPPool2d.html",
+                repro="import jax\n"
+                "import jax.numpy as jnp\n"
+                "gradient = jax.grad(lambda x: jnp.sqrt(jnp.sum(x * x)))(jnp.zeros(4))\n"
+                'print(f"{gradient[0]:.3g}")  # nan; true: from -1 to 1',
+            ),
+        ),
     ),
     Op(
         "adaptive_avg_pool2d",
@@ -206,6 +267,15 @@ OPS = (
         "F.adaptive_max_pool2d(x, 2)",
         "x.reshape(1, 1, 2, 2, 2, 2).max((3, 5))",
         samples={"ordinary": "distinct(1, 1, 4, 4)", "edges: ties": "np.ones((1, 1, 4, 4))"},
+        torch_like=FIRST_OF_WINDOWS,
+        remarks=(
+            Remark(
+                text="Of equal elements PyTorch gives the first the whole gradient, jnp.max each its"
+                " share; lax.reduce_window does as PyTorch, see max_pool2d.",
+                axes=("edges",),
+                quantities=("vjp", "jvp"),
+            ),
+        ),
         jax_page="jax.numpy.max",
     ),
     _resize("interpolate(nearest), up", "scale_factor=2", "(1, 2, 8, 8)", "'nearest'"),
@@ -214,7 +284,13 @@ OPS = (
         "size=(3, 3)",
         "(1, 2, 3, 3)",
         "'nearest'",
-        "x[:, :, jnp.array([0, 1, 2])][:, :, :, jnp.array([0, 1, 2])]",
+        "x[:, :, jnp.arange(3) * 4 // 3][:, :, :, jnp.arange(3) * 4 // 3]",
+        Remark(
+            text="PyTorch takes the pixel at floor(i * scale), JAX the one nearest to the centre, as"
+            " PyTorch's 'nearest-exact'.",
+            axes=("ordinary",),
+            link=TORCH_DOCS + "torch.nn.functional.interpolate.html",
+        ),
     ),
     _resize(
         "interpolate(nearest-exact), down",
@@ -231,15 +307,35 @@ OPS = (
         "(1, 2, 2, 2)",
         "'bilinear'",
         "jax.image.resize(x, (1, 2, 2, 2), 'bilinear', antialias=False)",
+        Remark(
+            text="By default JAX takes the mean of more pixels where it makes an image smaller,"
+            " PyTorch of two by two.",
+            axes=("ordinary",),
+            link="https://docs.jax.dev/en/latest/_autosummary/jax.image.resize.html",
+        ),
     ),
     _resize(
         "interpolate(bilinear, antialias), down",
         "scale_factor=0.5, mode='bilinear', antialias=True",
         "(1, 2, 2, 2)",
         "'bilinear'",
+        remark=Remark(
+            text="PyTorch's kernel with antialias=True raises for bfloat16 on a CPU.",
+            dtypes=("bfloat16",),
+        ),
     ),
     _resize(
-        "interpolate(bicubic), up", "scale_factor=2, mode='bicubic'", "(1, 2, 8, 8)", "'bicubic'"
+        "interpolate(bicubic), up",
+        "scale_factor=2, mode='bicubic'",
+        "(1, 2, 8, 8)",
+        "'bicubic'",
+        f"(lambda k: jnp.einsum('ih,bchw,jw->bcij', k, jnp.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2)), mode='edge'), k))({CUBIC})",
+        Remark(
+            text="The cubic kernels differ: Keys's a is -0.75 in PyTorch, and pixels beyond the border"
+            " are the last one's; in JAX a is -0.5, and weights are of the pixels that there are.",
+            axes=("ordinary",),
+            link="https://github.com/jax-ml/jax/issues/15768",
+        ),
     ),
     Op(
         "pixel_shuffle",
@@ -281,6 +377,7 @@ OPS = (
         f"nn.softmax({SCORES}) @ z",
         args=ATTENTION,
         samples={"ordinary": HEADS},
+        remarks=(NO_SECOND,),
     ),
     Op(
         "attention, jax.nn's",
@@ -288,6 +385,7 @@ OPS = (
         "nn.dot_product_attention(x.swapaxes(1, 2), y.swapaxes(1, 2), z.swapaxes(1, 2)).swapaxes(1, 2)",
         args=ATTENTION,
         samples={"ordinary": HEADS},
+        remarks=(NO_SECOND, IN_FLOAT32),
     ),
     Op(
         "attention(is_causal)",
@@ -295,6 +393,7 @@ OPS = (
         "nn.dot_product_attention(x.swapaxes(1, 2), y.swapaxes(1, 2), z.swapaxes(1, 2), is_causal=True).swapaxes(1, 2)",
         args=ATTENTION,
         samples={"ordinary": "normal(1, 2, 4, 4), normal(1, 2, 4, 4), normal(1, 2, 4, 4)"},
+        remarks=(NO_SECOND, IN_FLOAT32),
     ),
     Op(
         "attention, a masked row",
@@ -302,6 +401,17 @@ OPS = (
         "nn.dot_product_attention(x.swapaxes(1, 2), y.swapaxes(1, 2), z.swapaxes(1, 2), mask=jnp.zeros((1, 1, 3, 5), bool)).swapaxes(1, 2)",
         args=ATTENTION,
         samples={"edges: all masked": HEADS},
+        torch_like=f"(lambda mask: jnp.where(mask, nn.softmax(jnp.where(mask, {SCORES}, -1e30)), 0.0) @ z)(jnp.zeros((3, 5), bool))",
+        remarks=(
+            NO_SECOND,
+            Remark(
+                text="A query that may see no key gets 0 from PyTorch since 2.5, and no gradient; in JAX"
+                " it sees all keys alike, as all scores are the same large negative number.",
+                axes=("edges",),
+                quantities=("value", "vjp"),
+                link="https://github.com/pytorch/pytorch/pull/131060",
+            ),
+        ),
     ),
     Op(
         "rnn_cell",
