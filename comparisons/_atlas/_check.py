@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import JaxprEqn
+from jax.extend.core import JaxprEqn, Literal
 
 from comparisons.cases.atlas import OPS, Op
 from functional_ad._program import CALLS, Step, evaluate_equations
@@ -73,8 +74,13 @@ class _Search:
     def evaluate(
         self, jaxpr: Any, inputs: Sequence[Any], callers: tuple[JaxprEqn, ...]
     ) -> list[Any]:
+        differentiated = _find_differentiated(jaxpr)
+
         def compute(index: int, equation: JaxprEqn, inputs: list[Any]) -> list[Any]:
-            return self._compute(Step(equation, (index,), callers), inputs)
+            step = Step(equation, (index,), callers)
+            if differentiated.isdisjoint(equation.outvars):
+                return step.run(inputs)
+            return self._compute(step, inputs)
 
         return evaluate_equations(jaxpr, inputs, compute)
 
@@ -142,3 +148,17 @@ class _Search:
         shape = hit.shape == arrays[0].shape
         value = float(np.real(arrays[0][index])) if shape and arrays[0].size else float("nan")
         self.found[key] = Trap(op, step.line, int(hit.sum()), hit.size, index, value)
+
+
+def _find_differentiated(jaxpr: Any) -> set[Any]:
+    """The variables that a gradient comes back to: not the maximum that softmax subtracts."""
+    body = getattr(jaxpr, "jaxpr", jaxpr)
+    found = set(filter(_is_differentiable, body.outvars))
+    for equation in reversed(body.eqns):
+        if equation.primitive.name != "stop_gradient" and not found.isdisjoint(equation.outvars):
+            found.update(filter(_is_differentiable, equation.invars))
+    return found
+
+
+def _is_differentiable(atom: Any) -> bool:
+    return not isinstance(atom, Literal) and jnp.issubdtype(atom.aval.dtype, jnp.inexact)

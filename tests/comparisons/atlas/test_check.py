@@ -46,6 +46,14 @@ def test_a_tie_at_which_both_share_the_gradient_is_no_trap():
     assert check_function(lambda x: jnp.maximum(x, x) + jnp.max(x), X) == []
 
 
+@pytest.mark.parametrize(
+    "fn",
+    [jax.nn.softmax, jax.nn.logsumexp, jax.nn.log_softmax, lambda x: x * (x < jnp.max(x, 1)[0])],
+)
+def test_a_maximum_that_has_no_gradient_is_no_trap(fn):
+    assert check_function(fn, np.ones((2, 3), np.float32)) == []
+
+
 def test_a_function_away_from_all_edges_has_none():
     assert check_function(clean, X + 0.125) == []
     assert check_function(trapped, X * 0.25 + np.array([0.1, 0.01]) * [[1], [2], [3]]) == []
