@@ -7,7 +7,7 @@ export PYTHON
 
 python = .venv/bin/python
 
-.PHONY: help report test check format bench constraints clean install install-dev
+.PHONY: help report atlas test check format bench constraints clean install install-dev
 
 help: ## List these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r name what; do \
@@ -15,6 +15,10 @@ help: ## List these commands
 
 report: install ## Run every case on both frameworks, and write build/report/index.html
 	@$(python) -m comparisons run --jobs 2 --out build/report $(ARGS)
+
+atlas: install ## Run the gradient atlas, say what became another, and write build/atlas/index.html
+	@mkdir -p build/atlas
+	@$(python) -m comparisons atlas --diff --unexplained --html build/atlas/index.html $(ARGS)
 
 test: install ## Run the tests
 	@$(python) -m pytest -n 2 $(ARGS)
