@@ -12,7 +12,7 @@ from comparisons._atlas._judge import NEAR, SAME, Judged, judge_edge, same
 from comparisons._atlas._points import TINY, Points, classify
 from comparisons._atlas._row import Cell, Edge, worst
 from comparisons._atlas._sides import Missing
-from comparisons._atlas._truth import LAST_DIGITS
+from comparisons._atlas._truth import LAST_DIGITS, TooSlowError
 from comparisons._trees import Array
 
 TRUTH_STEP = -330  # decimal power of the relative step at which a formula is asked for its limits
@@ -30,6 +30,8 @@ def list_edges(examination: Examination) -> tuple[list[Edge], dict[tuple[str, st
         }
         if any(isinstance(found, Missing) for found in runs.values()):
             continue
+        size = np.abs(examination.find_truth(part)[0])
+        usual = min(1.0, float(np.max(size[np.isfinite(size)], initial=0.0)))
         for i, point in enumerate(points.list_edges()):
             torch, jax = (float(runs[who][start + i]) for who in ("torch", "jax"))
             axis = classify(op, point)
@@ -41,8 +43,7 @@ def list_edges(examination: Examination) -> tuple[list[Edge], dict[tuple[str, st
             tried[axis, part.quantity] = tried.get((axis, part.quantity), 0) + 1
             if same(torch, jax, SAME):
                 continue
-            limits = _find_limits(examination, part, point, i, runs)
-            truth = _find_truth_at(examination, part, point, limits)
+            limits, truth = _ask_referee(examination, part, point, i, runs)
 
             def closes(part: Part = part, i: int = i, torch: float = torch) -> bool:
                 if not op.torch_like:
@@ -50,7 +51,7 @@ def list_edges(examination: Examination) -> tuple[list[Edge], dict[tuple[str, st
                 like = examination.run("like", part, "float64")
                 return not isinstance(like, Missing) and bool(same(torch, like[start + i], SAME))
 
-            judged = judge_edge(torch, jax, truth, limits, closes)
+            judged = judge_edge(torch, jax, truth, limits, closes, usual)
             if judged.verdict == "APPROXIMATION":
                 pass  # as far apart everywhere
             elif axis == "denormal" and _is_flushed(jax, runs["jax"][_find_flushed(points, i)]):
@@ -87,6 +88,17 @@ def _find_flushed(points: Points, i: int) -> list[int]:
     wanted = tuple(0.0 if abs(x) < TINY else x for x in at)
     found = [k for k, edge in enumerate(points.list_edges()) if edge == wanted]
     return [points.ordinary + k for k in found or [i]]
+
+
+def _ask_referee(
+    examination: Examination, part: Part, point: tuple[float, ...], i: int, runs: Any
+) -> tuple[tuple[float | None, float | None], float | None]:
+    """Both limits, and the number if there is no choice; nothing if that takes too long."""
+    try:
+        limits = _find_limits(examination, part, point, i, runs)
+        return limits, _find_truth_at(examination, part, point, limits)
+    except TooSlowError:
+        return (None, None), None
 
 
 def _find_limits(

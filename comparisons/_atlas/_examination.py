@@ -98,7 +98,7 @@ class Examination:
         assert self.truth is not None
         order, points = part.order(self.op.arity), self.points.list_ordinary()
         self.truth.check(order, points)
-        numbers = [self.truth.evaluate(order, point) for point in points]
+        numbers = [self.truth.evaluate_if_known(order, point) for point in points]
         high = np.array([np.nan if x is None else float(x) for x in numbers])
         low = np.array(
             [

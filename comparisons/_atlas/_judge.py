@@ -23,6 +23,7 @@ ROUGH = 2.0**-40
 # Numbers at an edge, and limits beside it, are one number if they differ by less.
 SAME = 1e-9
 NEAR = 1e-6
+_LEAST = float(jnp.finfo("float64").tiny)  # what a number that is 0 is measured by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +121,14 @@ def judge_edge(
     truth: float | None,
     limits: tuple[float | None, float | None],
     closes: Callable[[], bool],
+    usual: float = 0.0,
 ) -> Judged:
     """The verdict on one number at an edge.
 
-    A side is wrong if it misses a number that there is no choice about. Where the one-sided limits
-    differ, each number between them is a choice. Where nobody knows, it is one if PyTorch's can be
-    had in JAX, by the operation's own ``torch_like``.
+    A side is wrong if it misses a number that there is no choice about; if it misses it by little
+    of what the quantity usually is, as far in a tail, it lost digits, as at an ordinary point.
+    Where the one-sided limits differ, each number between them is a choice. Where nobody knows, it
+    is one if PyTorch's can be had in JAX, by the operation's own ``torch_like``.
     """
     if same(torch, jax, SAME):
         return Judged("AGREES")
@@ -135,6 +138,9 @@ def judge_edge(
     numbers = {"PyTorch": torch, "JAX": jax}
     if truth is not None:
         wrong = [side for side, x in numbers.items() if not same(x, truth, NEAR)]
+        missed = max(abs(torch - truth), abs(jax - truth)) / max(abs(truth), usual, _LEAST)
+        if verdict == "MISMATCH" and missed <= WRONG:
+            verdict = "APPROXIMATION" if missed > ROUGH else "LESS_ACCURATE"
         return Judged(verdict, name_sides(wrong))
     if None not in limits:
         wrong = [side for side, x in numbers.items() if not _is_between(x, limits)]

@@ -54,6 +54,20 @@ def test_i0_has_no_slope_at_0_and_jax_says_1():
     assert (edge.torch, edge.jax, edge.truth) == (0.0, 1.0, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("jax", "dtype", "expected"),
+    [
+        ("jnp.where(x > 0, jnp.sqrt(x), 0.0)", "float64", ("NONFINITE", "both")),
+        ("jnp.where(x > 0, jnp.sqrt(x), 0.0)", "bfloat16", ("NONFINITE", "both")),
+        ("jnp.tanh(x) - x", "bfloat16", ("LESS_ACCURATE", "JAX")),
+    ],
+)
+def test_forward_mode_is_held_against_reverse_mode(jax, dtype, expected):
+    op = Op("planted", jax.replace("jnp", "torch"), jax, orders=("vjp", "jvp"))
+    (cell,) = [c for c in examine(op, (dtype,)).cells if c.axis == "modes"]
+    assert (cell.verdict, cell.wrong) == expected
+
+
 def test_std_is_another_function_by_choice():
     row = run(NAMED["std"])
     for quantity in FIRST:

@@ -45,6 +45,23 @@ def test_a_number_at_an_edge(torch, jax, truth, limits, closes, expected):
 
 
 @pytest.mark.parametrize(
+    ("jax", "truth", "usual", "expected"),
+    [
+        (0.0, 4e-18, 1.0, ("LESS_ACCURATE", "JAX")),
+        (0.0, 4e-18, 1e-17, ("MISMATCH", "JAX")),
+        (0.0, 4e-18, 0.0, ("MISMATCH", "JAX")),
+        (0.0, 2e-9, 0.25, ("APPROXIMATION", "JAX")),
+        (1e-300, 0.0, 1.0, ("LESS_ACCURATE", "JAX")),
+        (1e-3, 4e-18, 1.0, ("MISMATCH", "JAX")),
+        (NAN, 4e-18, 1.0, ("NONFINITE", "JAX")),
+    ],
+)
+def test_a_tail_that_is_lost_is_lost_digits_at_an_edge_too(jax, truth, usual, expected):
+    limits = (truth, truth)
+    assert judge_edge(truth, jax, truth, limits, lambda: False, usual) == Judged(*expected)
+
+
+@pytest.mark.parametrize(
     ("dtype", "torch", "jax", "expected"),
     [
         ("float32", 1.0, 2.0, ("AGREES", "")),

@@ -6,7 +6,7 @@ import mpmath
 import pytest
 import sympy
 
-from comparisons._atlas._truth import RefereeError, Truth
+from comparisons._atlas._truth import RefereeError, TooSlowError, Truth
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,32 @@ def test_a_number_that_takes_too_long_is_not_known(monkeypatch):
 
     truth._functions[0,] = never
     start = time.process_time()
-    assert truth.evaluate((0,), [1.0]) is None
+    with pytest.raises(TooSlowError):
+        truth.evaluate((0,), [1.0])
+    assert truth.evaluate_if_known((0,), [1.0]) is None
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("order", [(0,), (1,), (2,), (3,)])
+@pytest.mark.parametrize("formula", ["lgamma(x)", "digamma(x)", "polygamma(2, x)"])
+def test_gamma_functions_below_0_are_those_of_mpmath(formula, order):
+    other = {
+        "lgamma(x)": lambda x: mpmath.log(abs(mpmath.gamma(x))),
+        "digamma(x)": mpmath.digamma,
+        "polygamma(2, x)": lambda x: mpmath.polygamma(2, x),
+    }[formula]
+    truth = Truth(formula, ["x"])
+    for x in (-7.25, -0.5, -0.0625, 0.5):
+        found = truth.evaluate(order, [x])
+        with mpmath.workdps(80):
+            expected = mpmath.diff(other, x, order[0], h=mpmath.mpf(10) ** -15)
+            assert mpmath.almosteq(found, expected, mpmath.mpf(10) ** -12)
+
+
+def test_a_pole_far_below_0_is_known_at_once():
+    truth = Truth("polygamma(1, x)", ["x"])
+    start = time.process_time()
+    with mpmath.workdps(420):
+        beside = mpmath.mpf(-1e30) * (1 + mpmath.mpf(10) ** -330)
+    assert float(truth.evaluate((0,), [beside])) == float("inf")
+    assert time.process_time() - start < 0.5
