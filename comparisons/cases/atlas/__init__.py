@@ -20,6 +20,7 @@ from comparisons.cases.atlas import (
     linear_algebra,
     losses,
     norms,
+    rectifiers,
     reductions,
     shapes,
     sorting,
@@ -31,8 +32,8 @@ from comparisons.cases.atlas._op import Remark as Remark
 from comparisons.cases.atlas._op import Side as Side
 
 FAMILIES = (
-    *(arithmetic, bounds, exponentials, special_functions, activations, reductions, norms),
-    *(cumulative, sorting, indexing, shapes, linear_algebra, fourier, complex_numbers),
+    *(arithmetic, bounds, exponentials, special_functions, activations, rectifiers, reductions),
+    *(norms, cumulative, sorting, indexing, shapes, linear_algebra, fourier, complex_numbers),
     *(losses, layers),
 )
 OPS: tuple[Op, ...] = tuple(

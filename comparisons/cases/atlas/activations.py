@@ -2,58 +2,52 @@
 
 from __future__ import annotations
 
-from comparisons.cases.atlas._op import Op
+from comparisons.cases.atlas._op import Axis, Op, Remark
+
+FIRST = ("vjp", "jvp")
+SECOND = ("vjp", "jvp", "hvp")
+
+
+def _make_saturation_remark(lost: str, wrong: bool = False) -> Remark:
+    """Both frameworks derive the sigmoid from its result."""
+    return Remark(
+        text=f"Both compute 1 - sigmoid(x), which cancels for large x: {lost} is 0 above 37 at "
+        "float64, 17 at float32, 6 at bfloat16.",
+        axes=("ordinary",),
+        quantities=SECOND,
+        wrong="both" if wrong else None,
+        link="https://github.com/pytorch/pytorch/issues/195681",
+        repro='import jax\nprint(f"{jax.grad(jax.nn.sigmoid)(40.0):.3g}")  # 0; true: 4.25e-18'
+        if wrong
+        else "",
+    )
+
+
+def _make_compiled_remark(what: str) -> Remark:
+    """What cancels is rounded otherwise in another order."""
+    return Remark(
+        text=f"{what} cancels, and compiled or in the other mode JAX rounds it in another order.",
+        axes=("jit", "modes"),
+    )
+
+
+def _make_quotient_remark(axes: tuple[Axis, ...]) -> Remark:
+    return Remark(
+        text="Both derive the quotient: x / (1 + |x|) ** 2 is taken from 1 / (1 + |x|), and "
+        "cancels as |x| grows.",
+        axes=axes,
+        quantities=SECOND,
+    )
+
+
+TANH_CANCELS = Remark(
+    text="Both compute 1 + tanh(...), which cancels for negative x: at float32 JAX's gelu is 0 "
+    "from -5 on, PyTorch's from -5.5 on.",
+    axes=("ordinary",),
+    quantities=("value", "vjp", "jvp"),
+)
 
 OPS = (
-    Op("relu", "F.relu(x)", "nn.relu(x)", kinks=(0.0,)),
-    Op("relu6", "F.relu6(x)", "nn.relu6(x)", kinks=(0.0, 6.0)),
-    Op(
-        "leaky_relu",
-        "F.leaky_relu(x)",
-        "nn.leaky_relu(x)",
-        kinks=(0.0,),
-        seen_as="leaky_relu",
-        trap="x == 0",
-    ),
-    Op(
-        "prelu",
-        "F.prelu(x, y)",
-        "jnp.where(x >= 0, x, y * x)",
-        args="x y",
-        kinks=((0.0, 0.25),),
-        domain=((-6, 6), (0.01, 1)),
-    ),
-    Op("rrelu, not training", "F.rrelu(x)", "nn.leaky_relu(x, 11 / 48)", kinks=(0.0,)),
-    Op(
-        "elu",
-        "F.elu(x)",
-        "nn.elu(x)",
-        "Piecewise((x, x > 0), (expm1(x), True))",
-        kinks=(0.0,),
-        points=(-40.0,),
-    ),
-    Op(
-        "celu",
-        "F.celu(x)",
-        "nn.celu(x)",
-        "Piecewise((x, x > 0), (expm1(x), True))",
-        kinks=(0.0,),
-        points=(-40.0,),
-    ),
-    Op(
-        "celu(alpha=2)",
-        "F.celu(x, alpha=2.0)",
-        "nn.celu(x, 2.0)",
-        "Piecewise((x, x > 0), (2*expm1(x/2), True))",
-        kinks=(0.0,),
-    ),
-    Op(
-        "selu",
-        "F.selu(x)",
-        "nn.selu(x)",
-        "1.0507009873554804934193349852946*Piecewise((x, x > 0), (1.6732632423543772848170429916717*expm1(x), True))",
-        kinks=(0.0,),
-    ),
     Op(
         "gelu",
         "F.gelu(x)",
@@ -61,6 +55,34 @@ OPS = (
         "x*ndtr(x)",
         domain=(-12, 6),
         points=(-38.0, -1e3),
+        remarks=(
+            Remark(
+                text="PyTorch computes 1 + erf(x / sqrt(2)), which cancels for negative x: the "
+                "value is 0 below -8.3 at float64, -5.6 at float32.",
+                axes=("ordinary",),
+                quantities=("value", "vjp", "jvp"),
+                wrong="PyTorch",
+                link="https://github.com/pytorch/pytorch/issues/187806",
+                repro="import torch\nx = torch.tensor(-9.0, dtype=torch.float64)\n"
+                'print(f"{torch.nn.functional.gelu(x):.3g}")  # -0; true: -1.02e-18',
+            ),
+            Remark(
+                text="JAX squares a rounded x / sqrt(2) in the exponent: in the tail 100 to 200 "
+                "units are lost.",
+                axes=("ordinary",),
+            ),
+            Remark(
+                text="PyTorch's second derivative multiplies x * x by the density: infinity times "
+                "0 is NaN from 1.4e154 on, at float32 from 1.9e19 on.",
+                axes=("large",),
+                quantities=("hvp",),
+                wrong="PyTorch",
+                repro="import torch\nx = torch.tensor(1e20, requires_grad=True)\n"
+                "y = torch.nn.functional.gelu(x)\n"
+                "(g,) = torch.autograd.grad(y, x, create_graph=True)\n"
+                'print(f"{torch.autograd.grad(g, x)[0]:.3g}")  # nan; true: 0',
+            ),
+        ),
     ),
     Op(
         "gelu(approximate='tanh')",
@@ -68,14 +90,42 @@ OPS = (
         "nn.gelu(x)",
         "x/2*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x**3)))",
         points=(-1e3, 1e160),
+        remarks=(
+            TANH_CANCELS,
+            Remark(
+                text="Both derive tanh from its result, and 1 - tanh ** 2 cancels at both ends: at "
+                "float32 JAX's second derivative is 0 beyond 5, PyTorch's loses digits.",
+                axes=("ordinary",),
+                quantities=("hvp",),
+            ),
+            _make_compiled_remark("1 + tanh(...)"),
+        ),
     ),
     Op(
         "gelu, each with its default",
         "F.gelu(x)",
         "nn.gelu(x)",
+        domain=(-3, 3),
         torch_like="nn.gelu(x, approximate=False)",
+        remarks=(
+            Remark(
+                text="PyTorch's default is the exact function; JAX's is the approximation by tanh, "
+                "up to 5e-4 off, whose x ** 3 overflows: NaN gradients from 1e103 on.",
+                axes=("ordinary", "edges", "large"),
+                link="https://docs.jax.dev/en/latest/_autosummary/jax.nn.gelu.html",
+            ),
+            _make_compiled_remark("1 + tanh(...)"),
+        ),
     ),
-    Op("silu", "F.silu(x)", "nn.silu(x)", "x*sigmoid(x)", domain=(-40, 40), points=(-800.0,)),
+    Op(
+        "silu",
+        "F.silu(x)",
+        "nn.silu(x)",
+        "x*sigmoid(x)",
+        domain=(-40, 40),
+        points=(-800.0,),
+        remarks=(_make_saturation_remark("the second derivative"),),
+    ),
     Op(
         "mish",
         "F.mish(x)",
@@ -83,6 +133,31 @@ OPS = (
         "x*tanh(softplus(x))",
         domain=(-40, 40),
         points=(-800.0, 20.5, 800.0),
+        remarks=(
+            Remark(
+                text="Both derive tanh from its result: 1 - tanh ** 2 cancels for large x, and the "
+                "second derivative is 0 above 20 at float64, 9 at float32.",
+                axes=("ordinary",),
+                quantities=("hvp",),
+            ),
+            Remark(
+                text="JAX's 1 - tanh ** 2 cancels near x = 19: about 130 units are lost.",
+                axes=("ordinary",),
+                quantities=FIRST,
+                dtypes=("float64",),
+            ),
+            Remark(
+                text="PyTorch's second derivative is NaN where exp(x) overflows: above 88.7 at "
+                "float32, 709.8 at float64.",
+                axes=("edges", "large"),
+                quantities=("hvp",),
+                wrong="PyTorch",
+                repro="import torch\nx = torch.tensor(100.0, requires_grad=True)\n"
+                "y = torch.nn.functional.mish(x)\n"
+                "(g,) = torch.autograd.grad(y, x, create_graph=True)\n"
+                'print(f"{torch.autograd.grad(g, x)[0]:.3g}")  # nan; true: 0',
+            ),
+        ),
     ),
     Op(
         "sigmoid",
@@ -91,6 +166,16 @@ OPS = (
         "sigmoid(x)",
         domain=(-40, 40),
         points=(-800.0, 800.0, 37.0),
+        remarks=(
+            _make_saturation_remark("the derivative", wrong=True),
+            Remark(
+                text="Near 0 the second derivative's 1 - 2 sigmoid(x) cancels: at bfloat16 nothing "
+                "is left.",
+                axes=("ordinary",),
+                quantities=("hvp",),
+                dtypes=("bfloat16",),
+            ),
+        ),
     ),
     Op(
         "logsigmoid",
@@ -99,6 +184,14 @@ OPS = (
         "-softplus(-x)",
         domain=(-40, 40),
         points=(-800.0, 800.0),
+        remarks=(
+            Remark(
+                text="Each takes a sigmoid from 1: PyTorch's second derivative is lost above 37 at "
+                "float64 (17 at float32), JAX's below -37 (-17).",
+                axes=("ordinary",),
+                quantities=("hvp",),
+            ),
+        ),
     ),
     Op(
         "softplus",
@@ -107,6 +200,22 @@ OPS = (
         "softplus(x)",
         domain=(-40, 40),
         points=(20.0, 20.5, 800.0, -800.0),
+        torch_like="jnp.where(x > 20, x, nn.softplus(jnp.where(x > 20, 0.0, x)))",
+        remarks=(
+            Remark(
+                text="Above its threshold of 20 PyTorch returns x: the value and the derivatives "
+                "are up to 2e-9 off, and the second derivative is 0, at 20 itself, too.",
+                axes=("ordinary", "edges"),
+                dtypes=("float64",),
+                link="https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.softplus.html",
+            ),
+            Remark(
+                text="JAX's derivative is exp(x - softplus(x)), whose exponent cancels for large "
+                "x: the second derivative is lost from 14 on at float32; PyTorch's is 0 above 20.",
+                axes=("ordinary",),
+                quantities=("hvp",),
+            ),
+        ),
     ),
     Op(
         "softplus(beta=2)",
@@ -114,6 +223,15 @@ OPS = (
         "nn.softplus(2 * x) / 2",
         "softplus(2*x)/2",
         domain=(-20, 9),
+        avoid=(1.7976931348623157e308,),
+        remarks=(
+            Remark(
+                text="JAX's derivative is exp(2 x - softplus(2 x)), whose exponent cancels for "
+                "large x; PyTorch takes a sigmoid from 1, which loses less.",
+                axes=("ordinary",),
+                quantities=("hvp",),
+            ),
+        ),
     ),
     Op(
         "softsign",
@@ -122,38 +240,31 @@ OPS = (
         "x/(1 + Abs(x))",
         domain=(-50, 50),
         kinks=(0.0,),
+        torch_like="x / (1 + x * jnp.sign(x))",
+        remarks=(
+            Remark(
+                text="The second derivative jumps from 2 to -2 at 0: PyTorch's is 0 there, as its "
+                "abs has slope 0 at 0; JAX's is -2, as its abs has slope 1.",
+                axes=("edges",),
+                quantities=("hvp",),
+            ),
+            _make_quotient_remark(("ordinary", "large", "modes")),
+        ),
     ),
     Op(
-        "hardtanh",
-        "F.hardtanh(x)",
-        "nn.hard_tanh(x)",
-        kinks=(-1.0, 1.0),
-        seen_as="hard_tanh",
-        trap="np.abs(x) == 1",
+        "tanhshrink",
+        "F.tanhshrink(x)",
+        "x - jnp.tanh(x)",
+        "x - tanh(x)",
+        remarks=(
+            Remark(
+                text="Both take tanh(x) from x, and 1 - tanh(x) ** 2 from 1: near 0 all digits "
+                "cancel, and far from 0 those of the second derivative.",
+                axes=("ordinary",),
+            ),
+            _make_compiled_remark("x - tanh(x)"),
+        ),
     ),
-    Op(
-        "hardsigmoid",
-        "F.hardsigmoid(x)",
-        "nn.hard_sigmoid(x)",
-        "Piecewise((0, x < -3), (1, x > 3), (x/6 + 1/2, True))",
-        kinks=(-3.0, 3.0),
-    ),
-    Op(
-        "hardswish",
-        "F.hardswish(x)",
-        "nn.hard_silu(x)",
-        "Piecewise((0, x < -3), (x, x > 3), (x*(x + 3)/6, True))",
-        kinks=(-3.0, 3.0),
-    ),
-    Op("hardshrink", "F.hardshrink(x)", "jnp.where(jnp.abs(x) > 0.5, x, 0.0)", kinks=(-0.5, 0.5)),
-    Op(
-        "softshrink",
-        "F.softshrink(x)",
-        "jnp.sign(x) * jnp.maximum(jnp.abs(x) - 0.5, 0.0)",
-        kinks=(-0.5, 0.5),
-    ),
-    Op("tanhshrink", "F.tanhshrink(x)", "x - jnp.tanh(x)", "x - tanh(x)"),
-    Op("threshold", "F.threshold(x, 0.5, 2.0)", "jnp.where(x > 0.5, x, 2.0)", kinks=(0.5,)),
     Op(
         "squareplus",
         "(x + torch.sqrt(x * x + 4)) / 2",
@@ -161,18 +272,37 @@ OPS = (
         "(x + sqrt(x**2 + 4))/2",
         domain=(-50, 50),
         torch_page="torch.sqrt",
-    ),
-    Op(
-        "sparse_plus",
-        "torch.where(x <= -1, 0.0, torch.where(x >= 1, x, (x + 1) ** 2 / 4))",
-        "nn.sparse_plus(x)",
-        kinks=(-1.0, 1.0),
+        remarks=(
+            Remark(
+                text="Both compute x + sqrt(x ** 2 + 4), which cancels for negative x, its "
+                "derivative likewise, and the second derivative at both ends.",
+                axes=("ordinary", "jit", "modes", "large"),
+            ),
+            Remark(
+                text="x ** 2 overflows from 1.4e154 on, at float32 from 1.9e19 on: the root's slope "
+                "is then 0 and the gradient half of what it should be, or NaN near the end.",
+                axes=("large", "modes"),
+                quantities=FIRST,
+                wrong="both",
+                repro="import jax\n"
+                'print(f"{jax.grad(jax.nn.squareplus)(1e20):.3g}")  # 0.5; true: 1',
+            ),
+        ),
     ),
     Op(
         "glu",
         "F.glu(x)",
         "nn.glu(x)",
         samples={"ordinary": "normal(3, 8)", "edges: large": "array([[800., -800., 800., -800.]])"},
+        remarks=(
+            Remark(
+                text="PyTorch has no forward mode at bfloat16 on a CPU: its kernel glu_jvp is not "
+                "implemented there.",
+                axes=("ordinary",),
+                quantities=("jvp",),
+                dtypes=("bfloat16",),
+            ),
+        ),
     ),
     Op(
         "softmax",
@@ -215,5 +345,14 @@ OPS = (
             "ordinary": "normal(3, 5)",
             "edges: a row of zeros": "array([[0., 0.], [3., 4.]])",
         },
+        torch_like="x / jnp.sqrt(jnp.maximum(jnp.sum(x * x, -1, keepdims=True), 1e-24))",
+        remarks=(
+            Remark(
+                text="In a row of zeros PyTorch's norm has gradient 0, so that x / 1e-12 is left; "
+                "JAX's has NaN, which maximum multiplies by 0.",
+                axes=("edges",),
+                quantities=FIRST,
+            ),
+        ),
     ),
 )
