@@ -17,8 +17,8 @@ from typing import Any
 import mpmath
 import sympy
 
-DIGITS = (30, 50, 80, 160, 320)  # precisions that are tried, until two neighbours agree
 LAST_DIGITS = 420  # beside 0 numbers of 1e-330 are taken from 1
+DIGITS = (30, 50, 80, 160, 320, LAST_DIGITS)  # are tried, until two neighbours agree
 AGREED_DIGITS = 24
 CHECKED_POINTS = 6
 SECONDS = 0.2  # of CPU for one number: what takes longer is at an edge, where it is not known then
@@ -72,7 +72,7 @@ class Truth:
             if previous is not None and _agree(found, previous, AGREED_DIGITS):
                 return found
             previous = found
-        return None
+        raise TooSlowError  # it would need more digits
 
     def evaluate_if_known(self, order: Order, point: Sequence[Any]) -> Any:
         """The same, and None where it is not known."""

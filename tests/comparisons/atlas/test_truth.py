@@ -1,5 +1,6 @@
 """The referee of pointwise operations: values, derivatives, and whether two ways agree."""
 
+import math
 import time
 
 import mpmath
@@ -38,6 +39,17 @@ def test_digits_that_cancel_are_asked_for_again():
         x = mpmath.mpf(1e-12)
         expected = x**2 / 2 - x**4 / 24
         assert abs(found - expected) < expected * mpmath.mpf(10) ** -24
+
+
+def test_a_sine_far_out_has_all_the_digits_that_there_are():
+    # 1e280 is even: the sine of pi times it is 0, and the slope beside it is that of x.
+    assert float(Truth("sin(pi*x)", ["x"]).evaluate((1,), [1e280])) == pytest.approx(math.pi)
+
+
+def test_what_would_need_more_digits_is_not_known_and_what_is_not_real_is_none():
+    with pytest.raises(TooSlowError):
+        Truth("sin(pi*x)", ["x"]).evaluate((0,), [1e300])
+    assert Truth("log(x)", ["x"]).evaluate((0,), [-1.0]) is None
 
 
 def test_of_two_arguments():
