@@ -10,9 +10,11 @@ import dataclasses
 from comparisons.cases.atlas import (
     activations,
     arithmetic,
+    attention,
     bounds,
     complex_numbers,
     cumulative,
+    decompositions,
     exponentials,
     fourier,
     indexing,
@@ -33,8 +35,8 @@ from comparisons.cases.atlas._op import Side as Side
 
 FAMILIES = (
     *(arithmetic, bounds, exponentials, special_functions, activations, rectifiers, reductions),
-    *(norms, cumulative, sorting, indexing, shapes, linear_algebra, fourier, complex_numbers),
-    *(losses, layers),
+    *(norms, cumulative, sorting, indexing, shapes, linear_algebra, decompositions, fourier),
+    *(complex_numbers, losses, layers, attention),
 )
 OPS: tuple[Op, ...] = tuple(
     dataclasses.replace(op, family=(family.__doc__ or "").strip().rstrip("."))

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from comparisons.cases.atlas._op import Op
+from comparisons.cases.atlas._op import Op, Remark
+
+# All others here are of complex numbers, which have no bfloat16.
+NO_BFLOAT16 = Remark(
+    text="Neither has a Fourier transform of bfloat16: both raise, so convert to float32 before.",
+    dtypes=("bfloat16",),
+)
 
 OPS = (
     *(
@@ -11,6 +17,7 @@ OPS = (
             f"torch.fft.{name}(x)",
             f"jnp.fft.{name}(x)",
             samples={"ordinary": text, "edges: size 1": one},
+            remarks=(NO_BFLOAT16,) if name in ("rfft", "rfft2", "rfftn", "ihfft") else (),
         )
         for name, text, one in (
             ("fft", "complex(8)", "complex(1)"),
