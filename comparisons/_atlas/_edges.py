@@ -116,6 +116,8 @@ def _find_limits(
                 step = mpmath.mpf(10) ** TRUTH_STEP * (abs(moved[along]) or 1)
                 moved[along] += step if above else -step
             found = examination.truth.evaluate(part.order(examination.op.arity), moved)
+            if part.by and examination.truth.evaluate((0,) * len(moved), moved) is None:
+                found = None  # out of the domain a derivative means nothing
             limits.append(None if found is None else float(found))
             continue
         place = examination.points.side(along, above).start + i
@@ -142,8 +144,8 @@ def _find_truth_at(
         found = examination.truth.evaluate((0,) * examination.op.arity, point)
         if found is not None:
             return float(found)
-    if below is None and above is None and all(np.isfinite(x) for x in point):
-        return float("nan")  # out of the domain
+        if below is None and above is None and all(np.isfinite(x) for x in point):
+            return float("nan")  # out of the domain
     return None
 
 

@@ -127,8 +127,9 @@ def judge_edge(
 
     A side is wrong if it misses a number that there is no choice about; if it misses it by little
     of what the quantity usually is, as far in a tail, it lost digits, as at an ordinary point.
-    Where the one-sided limits differ, each number between them is a choice. Where nobody knows, it
-    is one if PyTorch's can be had in JAX, by the operation's own ``torch_like``.
+    Where the one-sided limits differ, each number between them is a choice; at a pole that changes
+    sign, NaN is one if PyTorch's number can be had in JAX. Where nobody knows, it is one if
+    PyTorch's can be had, by the operation's own ``torch_like``.
     """
     if same(torch, jax, SAME):
         return Judged("AGREES")
@@ -144,7 +145,10 @@ def judge_edge(
         return Judged(verdict, name_sides(wrong))
     if None not in limits:
         wrong = [side for side, x in numbers.items() if not _is_between(x, limits)]
-        return Judged(verdict, name_sides(wrong)) if wrong else Judged("CONVENTION")
+        if wrong:
+            return Judged(verdict, name_sides(wrong))
+        if not np.isnan([torch, jax]).any():
+            return Judged("CONVENTION")
     return Judged("CONVENTION" if closes() else verdict)
 
 
@@ -163,5 +167,7 @@ def name_sides(sides: list[str]) -> str:
 
 def _is_between(x: float, limits: tuple[float | None, float | None]) -> bool:
     low, high = sorted(float(limit) for limit in limits if limit is not None)
+    if low == -np.inf and high == np.inf:
+        return True  # a pole: no number is better than another, and NaN as good as any
     slack = NEAR * max(1.0, *(abs(limit) for limit in (low, high) if np.isfinite(limit)), 0.0)
     return bool(low - slack <= x <= high + slack)

@@ -52,6 +52,7 @@ class Truth:
         parse: Any = sympy.sympify
         self._expression: Any = parse(formula, locals={**_NAMES, **known})
         self._functions: dict[Order, Callable[..., Any]] = {}
+        self._known: dict[Any, Any] = {}
 
     def evaluate(self, order: Order, point: Sequence[Any]) -> Any:
         """A derivative at a point of floats or of ``mpf``, as an ``mpf``.
@@ -62,6 +63,19 @@ class Truth:
         Raises:
             TooSlowError: It is not known.
         """
+        key = (order, *point)  # to it 0.0 is -0.0, as to mpmath
+        if key not in self._known:
+            try:
+                self._known[key] = self._search(order, point)
+            except TooSlowError as error:
+                self._known[key] = error
+        found = self._known[key]
+        if isinstance(found, TooSlowError):
+            raise found
+        return found
+
+    def _search(self, order: Order, point: Sequence[Any]) -> Any:
+        """The number on which two precisions agree."""
         function = self._get_function(order)
         previous = None
         for digits in DIGITS:

@@ -68,6 +68,12 @@ def test_forward_mode_is_held_against_reverse_mode(jax, dtype, expected):
     assert (cell.verdict, cell.wrong) == expected
 
 
+def test_out_of_the_domain_nobody_is_to_blame_for_a_derivative():
+    row = run(NAMED["logit"], ("vjp",))
+    (edge,) = [e for e in row.edges if e.at == (2.0,)]
+    assert (edge.jax, edge.truth, edge.wrong) == (-0.5, None, "")
+
+
 def test_std_is_another_function_by_choice():
     row = run(NAMED["std"])
     for quantity in FIRST:

@@ -201,7 +201,7 @@ FORMULA = (
     Defect("sin", "compiled alone", jax=COMPILED, axis="jit", **IN_JAX, spares=(VALUE,)),
 )
 NO_FORMULA = (
-    Defect("leaky_relu", "another default", jax="nn.leaky_relu(x, 0.02)", **AT_VJP),
+    Defect("relu6", "another bound", jax="jnp.clip(x, 0.0, 5.0)", **AT_VJP),
     Defect("relu6", "scale 1e-6", torch="FN * (1 + 1e-6)"),
     Defect("fmod", "another sign", jax="jnp.remainder(x, y)"),
     Defect("relu", "2 at the kink", jax="FN + jnp.where(x == 0, 2 * x, 0.0)", **AT_EDGES, **IN_JAX),
