@@ -156,7 +156,7 @@ def same(a: Any, b: Any, part: float) -> Any:
     """Whether numbers are one, but for rounding: NaN is NaN, and 0.0 is -0.0."""
     a, b = np.asarray(a), np.asarray(b)
     with np.errstate(invalid="ignore", over="ignore"):
-        near = np.abs(a - b) <= part * np.maximum(np.abs(a), np.abs(b))
+        near = np.abs(a * 1.0 - b) <= part * np.maximum(np.abs(a), np.abs(b))
     return (a == b) | (np.isnan(a) & np.isnan(b)) | (near & np.isfinite(a) & np.isfinite(b))
 
 

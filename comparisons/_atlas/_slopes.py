@@ -14,6 +14,7 @@ from comparisons._trees import Leaves
 from comparisons._vote import extrapolate
 
 SIDE_STEP = 2.0**-12  # of one-sided differences, relative; extrapolated once
+GROWS = 1.2  # times, of a slope whose step is halved: there is none
 SLOPE_STEP = 0.05  # first step of central differences, relative to the inputs
 
 
@@ -98,7 +99,7 @@ def find_jvp_limits(sample: Sample, path: str, index: Any) -> tuple[float | None
     limits: list[float | None] = []
     for sign in (-1.0, 1.0):
         found = [
-            difference(lambda h, who=who: observe(who, h), sign * SIDE_STEP)
+            find_slope_if_any(lambda h, who=who: observe(who, h), sign * SIDE_STEP)
             for who in ("torch", "compiled")
         ]
         agreed = np.isfinite(found).all() and same(found[0], found[1], NEAR)
@@ -111,7 +112,9 @@ def find_jvp_limits(sample: Sample, path: str, index: Any) -> tuple[float | None
 def _find_side(sample: Sample, direction: Leaves, sign: float) -> float | None:
     """The slope of the values along a direction, to one side."""
     found = [
-        difference(lambda h, who=who: _observe_at(sample, who, direction, h), sign * SIDE_STEP)
+        find_slope_if_any(
+            lambda h, who=who: _observe_at(sample, who, direction, h), sign * SIDE_STEP
+        )
         for who in ("torch", "compiled")
     ]
     return found[0] if np.isfinite(found).all() and same(found[0], found[1], NEAR) else None
@@ -144,7 +147,18 @@ def _observe_at(
 
 def difference(evaluate: Callable[[float], Any], step: float) -> Any:
     """A one-sided slope, extrapolated once: its error is of the order of the step squared."""
+    return _extrapolate(evaluate(0.0), evaluate(step / 2), evaluate(step), step)
+
+
+def find_slope_if_any(evaluate: Callable[[float], float], step: float) -> float:
+    """A one-sided slope; NaN at a jump and beside a root, where it grows as the step shrinks."""
     at, half, whole = evaluate(0.0), evaluate(step / 2), evaluate(step)
+    with np.errstate(invalid="ignore", over="ignore"):
+        near, far = abs((half - at) / (step / 2)), abs((whole - at) / step)
+    return np.nan if near > GROWS * max(far, 1.0) else _extrapolate(at, half, whole, step)
+
+
+def _extrapolate(at: Any, half: Any, whole: Any, step: float) -> Any:
     with np.errstate(invalid="ignore", over="ignore"):
         return (4 * half - whole - 3 * at) / step
 

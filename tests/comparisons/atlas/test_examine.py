@@ -96,6 +96,15 @@ def test_a_wrong_axis_and_a_wrong_gradient_of_a_whole_array(jax, quantity, verdi
     assert cell.wrong == wrong
 
 
+def test_truth_values_are_compared_at_edges_and_a_side_that_says_no_is_found():
+    (edge,) = [name for name in NAMED["all"].samples if name.startswith("edges")]
+    assert find(run(NAMED["all"], ("value",)), "value", "edges").verdict == "AGREES"
+    row = run(dataclasses.replace(NAMED["all"], jax="jnp.any(x > 0, 1)"), ("value",))
+    cell = find(row, "value", "edges")
+    assert (cell.verdict, cell.count) == ("MISMATCH", 2)
+    assert [e.at for e in row.edges] == [edge]
+
+
 def test_what_a_framework_lacks_is_a_row():
     op = Op("planted", "torch.neg(x)", "1 / 0", samples={"ordinary": "normal(2)"})
     cell = find(run(op, ("value",)), "value", "ordinary")
