@@ -38,8 +38,9 @@ def _ask(op: Op, cell: Cell) -> str:
     where = f"{cell.dtype} {cell.quantity} {cell.axis}: {cell.verdict}"
     if not remarks:
         return f"{where} {cell.wrong}".rstrip() + " has no remark"
-    blamed = any(remark.wrong in (cell.wrong, "both") for remark in remarks)
-    if cell.verdict in _BUGS and cell.wrong and not blamed:
+    named = {remark.wrong for remark in remarks}
+    both = "both" in named or {"JAX", "PyTorch"} <= named
+    if cell.verdict in _BUGS and cell.wrong and not both and cell.wrong not in named:
         return f"{where}: no remark says that {cell.wrong} is wrong"
     if cell.verdict == "CONVENTION" and not op.torch_like:
         return f"{where} has no torch_like"

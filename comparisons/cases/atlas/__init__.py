@@ -17,6 +17,7 @@ from comparisons.cases.atlas import (
     decompositions,
     exponentials,
     fourier,
+    gamma_functions,
     indexing,
     layers,
     linear_algebra,
@@ -34,8 +35,19 @@ from comparisons.cases.atlas._op import Remark as Remark
 from comparisons.cases.atlas._op import Side as Side
 
 FAMILIES = (
-    *(arithmetic, bounds, exponentials, special_functions, activations, rectifiers, reductions),
-    *(norms, cumulative, sorting, indexing, shapes, linear_algebra, decompositions, fourier),
+    *(arithmetic, bounds, exponentials, gamma_functions, special_functions, activations),
+    *(
+        rectifiers,
+        reductions,
+        norms,
+        cumulative,
+        sorting,
+        indexing,
+        shapes,
+        linear_algebra,
+        decompositions,
+        fourier,
+    ),
     *(complex_numbers, losses, layers, attention),
 )
 OPS: tuple[Op, ...] = tuple(

@@ -48,8 +48,12 @@ def test_a_side_that_is_wrong_needs_a_remark_that_says_so():
     assert ask(cell, remarks=(SAID,)) == [
         "float64 vjp edges: MISMATCH: no remark says that JAX is wrong"
     ]
+    sides = {side: dataclasses.replace(SAID, wrong=side) for side in ("JAX", "PyTorch", "both")}
     for side, lines in (("JAX", 0), ("both", 0), ("PyTorch", 1)):
-        assert len(ask(cell, remarks=(dataclasses.replace(SAID, wrong=side),))) == lines
+        assert len(ask(cell, remarks=(sides[side],))) == lines
+    cell = make_cell(wrong="both")
+    assert len(ask(cell, remarks=(sides["JAX"],))) == 1
+    assert ask(cell, remarks=(sides["JAX"], sides["PyTorch"])) == []
 
 
 def test_a_choice_needs_a_snippet_that_gives_pytorchs_number():
