@@ -127,6 +127,7 @@ class Known:
         kind: Whether the frameworks differ or the port is wrong.
         how: The substitution.
         narrow: Whether the gap may show at the working dtype alone, as what a device rounds does.
+        rows: The rows of the atlas that it is an entry for; its words are the first one's.
     """
 
     name: str
@@ -136,6 +137,7 @@ class Known:
     kind: Kind
     how: How
     narrow: bool = False
+    rows: tuple[str, ...] = ()
 
     def describe(self, details: Details) -> Found:
         """The entry with an attempt's details filled in."""

@@ -323,4 +323,4 @@ def test_the_example_in_the_documentation(run):
     (example,) = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     done = run(tests=example, head="")
     assert "1 failed, 2 passed" in done.stdout, done.stdout
-    assert "Write ddof=1." in done.stdout
+    assert "Write jnp.std(x, ddof=1) for jnp.std(x)." in done.stdout

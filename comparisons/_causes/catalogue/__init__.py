@@ -6,6 +6,7 @@ tried: what a framework's function does before what may be wrong with the inputs
 
 from __future__ import annotations
 
+from comparisons._causes._atlas import list_choices
 from comparisons._causes._known import Known
 from comparisons._causes.catalogue.activations import ACTIVATIONS
 from comparisons._causes.catalogue.kinks import KINKS
@@ -16,7 +17,7 @@ from comparisons._causes.catalogue.optimizers import OPTIMIZERS
 from comparisons._causes.catalogue.precision import PRECISION
 from comparisons._causes.catalogue.reductions import REDUCTIONS
 
-TOPICS: dict[str, tuple[Known, ...]] = {
+_WRITTEN: dict[str, tuple[Known, ...]] = {
     "Activations": ACTIVATIONS,
     "Reductions": REDUCTIONS,
     "Norms": NORMS,
@@ -25,6 +26,13 @@ TOPICS: dict[str, tuple[Known, ...]] = {
     "Layout": LAYOUT,
     "Kinks": KINKS,
     "Precision": PRECISION,
+}
+
+# The rows of the atlas that no entry above is for, each by its own substitute.
+_CLAIMED = {row for topic in _WRITTEN.values() for known in topic for row in known.rows}
+TOPICS: dict[str, tuple[Known, ...]] = {
+    **_WRITTEN,
+    "The atlas's other choices": list_choices(_CLAIMED),
 }
 
 CATALOGUE: tuple[Known, ...] = tuple(known for topic in TOPICS.values() for known in topic)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
+from comparisons._causes._atlas import do_as_atlas, say_as_atlas
 from comparisons._causes._known import Calls, Known, Scene
 from comparisons._causes._patch import Call
 
 _AUTOGRAD = "https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions"
-
-
-def _abs(call: Call) -> Any:
-    return call.x * jax.lax.stop_gradient(jnp.sign(call.x))
 
 
 def _clip(call: Call) -> Any:
@@ -77,27 +73,27 @@ def _arctan2(call: Call) -> Any:
 KINKS: tuple[Known, ...] = (
     Known(
         name="abs-at-zero",
-        title="The derivative of abs at 0 is 1 in JAX, 0 in PyTorch.",
-        fix="Write x * jax.lax.stop_gradient(jnp.sign(x)) for jnp.abs(x).",
-        source="https://github.com/jax-ml/jax/issues/37820",
+        **say_as_atlas("abs"),
         kind="convention",
-        how=Calls(("jax.numpy.abs", "jax.numpy.absolute", "jax.numpy.fabs"), _abs),
+        rows=("abs",),
+        how=Calls(("jax.numpy.abs", "jax.numpy.absolute", "jax.numpy.fabs"), do_as_atlas("abs")),
     ),
     Known(
         name="clip-at-bound",
-        title="At a bound the derivative of jnp.clip is 1/2 and that of jax.lax.clamp 0; PyTorch's "
-        "clamp has 1.",
-        fix="Write jnp.where(x < low, low, jnp.where(x > high, high, x)).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.clamp.html",
+        **say_as_atlas("clamp(-1, 1)"),
         kind="convention",
+        rows=(
+            "clamp(-1, 1)",
+            "clamp(min=0)",
+            "clamp(min=y)",
+        ),
         how=Calls(("jax.numpy.clip",), _clip),
     ),
     Known(
         name="clamp-at-bound",
-        title="At a bound the derivative of jax.lax.clamp is 0, that of PyTorch's clamp 1.",
-        fix="Write jnp.where(x < low, low, jnp.where(x > high, high, x)).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.clamp.html",
+        **say_as_atlas("clamp(-1, 1), lax"),
         kind="convention",
+        rows=("clamp(-1, 1), lax",),
         how=Calls(("jax.lax.clamp",), _clamp),
     ),
     Known(
@@ -141,30 +137,31 @@ KINKS: tuple[Known, ...] = (
     ),
     Known(
         name="norm-at-zero",
-        title="The derivative of a norm at 0 is NaN in JAX, 0 in PyTorch.",
-        fix="Write optax.safe_norm(x, 0.0), or keep zero vectors out of jnp.linalg.norm.",
-        source="https://github.com/jax-ml/jax/issues/2377",
+        **say_as_atlas("vector_norm"),
         kind="convention",
+        rows=(
+            "vector_norm",
+            "matrix_norm",
+        ),
         how=Calls(
             ("jax.numpy.linalg.norm",), _norm, when=_is_plain_norm, suits=Scene.has_nan_in_jax_alone
         ),
     ),
     Known(
         name="std-at-constant",
-        title="The derivative of the standard deviation of equal values is NaN in JAX, 0 in "
-        "PyTorch.",
-        fix="Write v = jnp.var(x, ddof=1), then "
-        "jnp.where(v > 0, jnp.sqrt(jnp.where(v > 0, v, 1)), 0).",
-        source="https://github.com/jax-ml/jax/issues/3058",
+        **say_as_atlas("std(correction=0)"),
         kind="convention",
+        rows=("std(correction=0)",),
         how=Calls(("jax.numpy.std",), _std, suits=Scene.has_nan_in_jax_alone),
     ),
     Known(
         name="max-ties",
-        title="Ties share the gradient of jnp.max evenly; torch.max(x, dim) gives it to one.",
-        fix="Write jnp.take_along_axis(x, jnp.argmax(x, axis, keepdims=True), axis).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.max.html",
+        **say_as_atlas("max(dim)"),
         kind="convention",
+        rows=(
+            "max(dim)",
+            "min(dim)",
+        ),
         how=Calls(
             ("jax.numpy.max", "jax.numpy.min"),
             _take_first,

@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from comparisons._causes._atlas import say_as_atlas
 from comparisons._causes._known import AnyOf, Array, Calls, Details, Inputs, Known, Outputs, Scene
 from comparisons._causes._patch import Call
 
@@ -242,10 +243,9 @@ LAYOUT: tuple[Known, ...] = (
     ),
     Known(
         name="resize-antialias",
-        title="jax.image.resize smooths before it shrinks, PyTorch's interpolate does not.",
-        fix="Write antialias=False.",
-        source=_INTERPOLATE,
+        **say_as_atlas("interpolate(bilinear), down", "ordinary"),
         kind="convention",
+        rows=("interpolate(bilinear), down",),
         how=Calls(
             ("jax.image.resize",),
             lambda call: call.again(antialias=False),
@@ -254,11 +254,9 @@ LAYOUT: tuple[Known, ...] = (
     ),
     Known(
         name="resize-nearest",
-        title='jax.image.resize takes the pixel nearest to the centre, PyTorch\'s "nearest" the '
-        "one at the floor.",
-        fix='Write x[:, :, jnp.arange(n) * x.shape[2] // n], or mode="nearest-exact" in PyTorch.',
-        source=_INTERPOLATE,
+        **say_as_atlas("interpolate(nearest), down", "ordinary"),
         kind="convention",
+        rows=("interpolate(nearest), down",),
         how=Calls(
             ("jax.image.resize",), _resize_nearest, when=lambda call: _is_method(call, "nearest")
         ),

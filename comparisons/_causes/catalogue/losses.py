@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from comparisons._causes._atlas import say_as_atlas
 from comparisons._causes._known import AnyOf, Calls, Details, Known, Program, Scene
 from comparisons._causes._patch import Call
 from comparisons._causes._rewrite import Rule
@@ -115,11 +116,9 @@ LOSSES: tuple[Known, ...] = (
     ),
     Known(
         name="log-clamp",
-        title="PyTorch's binary_cross_entropy clamps its logarithms at -100, jnp.log has -inf.",
-        fix="Write optax.sigmoid_binary_cross_entropy(logits, labels), "
-        "or jnp.maximum(jnp.log(p), -100).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.BCELoss.html",
+        **say_as_atlas("binary_cross_entropy"),
         kind="convention",
+        rows=("binary_cross_entropy",),
         how=Calls(
             ("jax.numpy.log", "jax.numpy.log1p"), _clamp_any_log, suits=Scene.has_nan_in_jax_alone
         ),

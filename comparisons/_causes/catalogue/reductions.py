@@ -9,6 +9,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from comparisons._causes._atlas import say_as_atlas
 from comparisons._causes._known import AnyOf, Array, Calls, Details, Known, Outputs, Scene
 from comparisons._causes._patch import Call
 
@@ -106,10 +107,12 @@ def _truncate(call: Call) -> Any:
 REDUCTIONS: tuple[Known, ...] = (
     Known(
         name="ddof",
-        title="jnp.std and jnp.var divide by n, torch.std and torch.var by n - 1.",
-        fix="Write ddof=1.",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.std.html",
+        **say_as_atlas("std", "ordinary"),
         kind="convention",
+        rows=(
+            "std",
+            "var",
+        ),
         how=Calls(
             ("jax.numpy.std", "jax.numpy.var"),
             lambda call: call.again(ddof=1),
@@ -142,11 +145,9 @@ REDUCTIONS: tuple[Known, ...] = (
     ),
     Known(
         name="median-even",
-        title="The median of an even count is the mean of the middle two in JAX, the lower one in "
-        "PyTorch.",
-        fix="Write jnp.sort(x)[(x.size - 1) // 2].",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.median.html",
+        **say_as_atlas("median"),
         kind="convention",
+        rows=("median",),
         how=Calls(("jax.numpy.median",), _take_lower, when=_halves),
     ),
     Known(

@@ -1,4 +1,4 @@
-"""For every cause a pair that has it, and the JAX function with the printed fix applied."""
+"""For every cause a pair that has it, and the JAX function mended as the printed fix says."""
 
 from __future__ import annotations
 

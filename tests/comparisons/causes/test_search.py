@@ -98,7 +98,7 @@ def test_the_one_line_of_several_that_is_to_be_changed(explain):
     (causes,) = found.values()
     assert [cause.name for cause in causes] == ["ddof"]
     line = ours.__code__.co_firstlineno + 4
-    assert causes[0].fix == f"Write ddof=1. (test_search.py:{line})"
+    assert causes[0].fix == f"Write jnp.std(x, ddof=1) for jnp.std(x). (test_search.py:{line})"
 
 
 # -- the substitutes reach the user's calls --------------------------------------------------------

@@ -14,7 +14,7 @@ BUGS = {
     "classifier/head": ("flatten-order", "jnp.moveaxis(x, -1, 1) before the reshape"),
     "classifier/projection": ("weight-transposed", "transpose input 1"),
     "classifier/returns": ("ddof", "ddof=1"),
-    "classifier/median-deviation": ("median-even", "jnp.sort(x)[(x.size - 1) // 2]"),
+    "classifier/median-deviation": ("median-even", "jnp.quantile(x, 0.5, method='lower')"),
     "classifier/loss": ("label-smoothing-missing", "optax.smooth_labels"),
     "classifier/clipping": ("clip-norm-epsilon", "Divide by norm + 1e-6"),
     "classifier/training": ("adam-l2", "optax.chain(optax.add_decayed_weights(decay)"),
