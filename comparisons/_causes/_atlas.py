@@ -111,8 +111,9 @@ def _write(op: Op, axes: tuple[Axis, ...]) -> Words:
 
 def _find_remarks(op: Op, axes: tuple[Axis, ...]) -> Iterator[Remark]:
     """What is said of the axes, the first axis first; what is said of others comes last."""
+    remarks = [remark for remark in op.remarks if "float64" in (remark.dtypes or ("float64",))]
     for axis in axes:
-        yield from (remark for remark in op.remarks if not remark.axes or axis in remark.axes)
+        yield from (remark for remark in remarks if not remark.axes or axis in remark.axes)
     yield from op.remarks
 
 

@@ -7,14 +7,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from comparisons._causes._atlas import do_as_atlas, say_as_atlas
 from comparisons._causes._known import Calls, Known, Scene
 from comparisons._causes._patch import Call
 
 _SOFTMAX = ("jax.nn.softmax", "jax.nn.log_softmax")
-
-
-def _soften_threshold(call: Call) -> Any:
-    return jnp.where(call.x > 20, call.x, call.again())
 
 
 def _choose_axis(scene: Scene) -> list[dict[str, Any]]:
@@ -39,10 +36,9 @@ def _mask_future(call: Call) -> Any:
 ACTIVATIONS: tuple[Known, ...] = (
     Known(
         name="gelu-tanh",
-        title="jax.nn.gelu is the tanh approximation by default, PyTorch's GELU is exact.",
-        fix="Write jax.nn.gelu(x, approximate=False).",
-        source="https://github.com/jax-ml/jax/issues/4428",
+        **say_as_atlas("gelu, each with its default", "ordinary"),
         kind="convention",
+        rows=("gelu, each with its default",),
         how=Calls(
             ("jax.nn.gelu",),
             lambda call: call.again(approximate=False),
@@ -63,11 +59,10 @@ ACTIVATIONS: tuple[Known, ...] = (
     ),
     Known(
         name="softplus-threshold",
-        title="PyTorch's softplus is x above its threshold of 20, JAX's is exact.",
-        fix="Write jnp.where(x > 20, x, jax.nn.softplus(x)).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.Softplus.html",
+        **say_as_atlas("softplus"),
         kind="convention",
-        how=Calls(("jax.nn.softplus",), _soften_threshold),
+        rows=("softplus",),
+        how=Calls(("jax.nn.softplus",), do_as_atlas("softplus")),
     ),
     Known(
         name="softmax-axis",

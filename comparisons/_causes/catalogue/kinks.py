@@ -64,18 +64,12 @@ def _take_first(call: Call) -> Any:
     return found if keep else jnp.squeeze(found, axis)
 
 
-def _arctan2(call: Call) -> Any:
-    y, x = jnp.broadcast_arrays(*call.args)
-    origin = (x == 0) & (y == 0)
-    return jnp.where(origin, 0.0, call.again(jnp.where(origin, 0.0, y), jnp.where(origin, 1.0, x)))
-
-
 KINKS: tuple[Known, ...] = (
     Known(
         name="abs-at-zero",
         **say_as_atlas("abs"),
         kind="convention",
-        rows=("abs",),
+        rows=("abs", "abs, complex"),
         how=Calls(("jax.numpy.abs", "jax.numpy.absolute", "jax.numpy.fabs"), do_as_atlas("abs")),
     ),
     Known(
@@ -118,22 +112,17 @@ KINKS: tuple[Known, ...] = (
     ),
     Known(
         name="leaky-relu-at-zero",
-        title="The derivative of leaky_relu at 0 is 1 in JAX, the negative slope in PyTorch.",
-        fix="Write jnp.where(x > 0, x, negative_slope * x).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.LeakyReLU.html",
+        **say_as_atlas("leaky_relu"),
         kind="convention",
+        rows=("leaky_relu",),
         how=Calls(("jax.nn.leaky_relu",), _leaky_relu),
     ),
     Known(
         name="hard-tanh-at-bound",
-        title="The derivative of hard_tanh at -1 and 1 is 1 in JAX, 0 in PyTorch.",
-        fix="Write jnp.where(jnp.abs(x) < 1, x, jnp.sign(x)).",
-        source="https://docs.pytorch.org/docs/stable/generated/torch.nn.Hardtanh.html",
+        **say_as_atlas("hardtanh"),
         kind="convention",
-        how=Calls(
-            ("jax.nn.hard_tanh",),
-            lambda call: jnp.where(jnp.abs(call.x) < 1, call.x, jnp.sign(call.x)),
-        ),
+        rows=("hardtanh",),
+        how=Calls(("jax.nn.hard_tanh",), do_as_atlas("hardtanh")),
     ),
     Known(
         name="norm-at-zero",
@@ -170,10 +159,9 @@ KINKS: tuple[Known, ...] = (
     ),
     Known(
         name="arctan2-at-origin",
-        title="The derivative of arctan2 at (0, 0) is NaN in JAX, 0 in PyTorch.",
-        fix="Put a point other than the origin under arctan2, with jnp.where before and after it.",
-        source="https://github.com/jax-ml/jax/issues/3058",
+        **say_as_atlas("atan2"),
         kind="convention",
-        how=Calls(("jax.numpy.arctan2",), _arctan2, suits=Scene.has_nan_in_jax_alone),
+        rows=("atan2",),
+        how=Calls(("jax.numpy.arctan2",), do_as_atlas("atan2"), suits=Scene.has_nan_in_jax_alone),
     ),
 )
