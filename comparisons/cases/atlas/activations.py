@@ -41,8 +41,8 @@ def _make_quotient_remark(axes: tuple[Axis, ...]) -> Remark:
 
 
 TANH_CANCELS = Remark(
-    text="Both compute 1 + tanh(...), which cancels for negative x: at float32 JAX's gelu is 0 "
-    "from -5 on, PyTorch's from -5.5 on.",
+    text="Both compute 1 + tanh(...), which cancels for negative x: at float32 nothing is left "
+    "below about -5.",
     axes=("ordinary",),
     quantities=("value", "vjp", "jvp"),
 )
@@ -110,7 +110,7 @@ OPS = (
         remarks=(
             Remark(
                 text="PyTorch's default is the exact function; JAX's is the approximation by tanh, "
-                "up to 5e-4 off, whose x ** 3 overflows: NaN gradients from 1e103 on.",
+                "up to 5e-4 off, whose slope multiplies 0 by x ** 2: NaN once that overflows.",
                 axes=("ordinary", "edges", "large"),
                 link="https://docs.jax.dev/en/latest/_autosummary/jax.nn.gelu.html",
             ),
@@ -136,12 +136,13 @@ OPS = (
         remarks=(
             Remark(
                 text="Both derive tanh from its result: 1 - tanh ** 2 cancels for large x, and the "
-                "second derivative is 0 above 20 at float64, 9 at float32.",
+                "second derivative is 0 above 20 at float64, about 9 at float32.",
                 axes=("ordinary",),
                 quantities=("hvp",),
             ),
             Remark(
-                text="JAX's 1 - tanh ** 2 cancels near x = 19: about 130 units are lost.",
+                text="JAX's 1 - tanh ** 2 cancels for large x, and x multiplies what is lost: about 130 "
+                "units near 20.",
                 axes=("ordinary",),
                 quantities=FIRST,
                 dtypes=("float64",),
@@ -211,7 +212,7 @@ OPS = (
             ),
             Remark(
                 text="JAX's derivative is exp(x - softplus(x)), whose exponent cancels for large "
-                "x: the second derivative is lost from 14 on at float32; PyTorch's is 0 above 20.",
+                "x: the second derivative is 0 from 15 on at float32, 37 at float64; PyTorch's above 20.",
                 axes=("ordinary",),
                 quantities=("hvp",),
             ),

@@ -26,7 +26,7 @@ def _make_missing_remark(who: str, function: str) -> Remark:
     )
 
 
-def _make_forward_nan_remark(logarithm: str, at: str) -> Remark:
+def _make_forward_nan_remark(function: str, logarithm: str, at: str) -> Remark:
     """A function that is 0 at x = 0 whatever y is."""
     return Remark(
         text=f"JAX's forward mode in y adds {logarithm} times a tangent of 0, which is NaN {at}; "
@@ -34,21 +34,21 @@ def _make_forward_nan_remark(logarithm: str, at: str) -> Remark:
         axes=("edges", "nonfinite", "modes"),
         quantities=("jvp",),
         wrong="JAX",
-        repro="import jax\nfrom jax.scipy.special import xlogy\n"
-        "_, slope = jax.jvp(lambda y: xlogy(1.0, y), (float('inf'),), (1.0,))\n"
+        repro=f"import jax\nfrom jax.scipy.special import {function}\n"
+        f"_, slope = jax.jvp(lambda y: {function}(1.0, y), (float('inf'),), (1.0,))\n"
         'print(f"{slope:.3g}")  # nan; true: 0',
     )
 
 
-def _make_masked_remark(pole: str) -> Remark:
+def _make_masked_remark(function: str, pole: float) -> Remark:
     return Remark(
-        text=f"PyTorch masks the slope in x where x is 0 {pole}, so that it is 0 in place of -inf; "
-        "its forward mode gives NaN.",
+        text=f"PyTorch masks the slope in x where x is 0 and y is {pole:.0f} or below: 0 in place "
+        "of -inf; its forward mode gives NaN.",
         axes=("edges", "modes"),
         quantities=FIRST,
         wrong="PyTorch",
         repro="import torch\nx = torch.tensor(0.0, requires_grad=True)\n"
-        "y = torch.xlogy(x, torch.tensor(0.0))\n"
+        f"y = torch.special.{function}(x, torch.tensor({pole}))\n"
         'print(f"{torch.autograd.grad(y, x)[0]:.3g}")  # 0; true: -inf',
     )
 
@@ -400,11 +400,15 @@ OPS = (
         "x*log(y)",
         args="x y",
         domain=((-6, 6), (0.01, 50)),
+        torch_like="jnp.where((x == 0) & (y <= 0), 0.0, "
+        "jsp.special.xlogy(x, jnp.where((x == 0) & (y <= 0), 1.0, y)))",
         remarks=(
-            _make_masked_remark("and y is 0 or below"),
-            _make_forward_nan_remark("log(y)", "where y is 0, below 0 or infinite"),
+            _make_masked_remark("xlogy", 0.0),
+            _make_forward_nan_remark("xlogy", "log(y)", "where y is 0, below 0 or infinite"),
             _make_square_remark("JAX squares y, which overflows"),
         ),
+        seen_as="xlogy",
+        trap="(x == 0) & (y <= 0)",
     ),
     Op(
         "xlog1py",
@@ -413,11 +417,15 @@ OPS = (
         "x*log(1 + y)",
         args="x y",
         domain=((-6, 6), (-0.9, 50)),
+        torch_like="jnp.where((x == 0) & (y <= -1), 0.0, "
+        "jsp.special.xlog1py(x, jnp.where((x == 0) & (y <= -1), 0.0, y)))",
         remarks=(
-            _make_masked_remark("and y is -1 or below"),
-            _make_forward_nan_remark("log1p(y)", "where y is -1, below -1 or infinite"),
+            _make_masked_remark("xlog1py", -1.0),
+            _make_forward_nan_remark("xlog1py", "log1p(y)", "where y is -1, below -1 or infinite"),
             _make_square_remark("JAX squares 1 + y, which overflows"),
         ),
+        seen_as="xlog1py",
+        trap="(x == 0) & (y <= -1)",
     ),
     Op(
         "xlogy(x, x)",
