@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from comparisons._atlas._check import check_function
+from comparisons._atlas._sample import Sample, cast_inputs
+from comparisons._atlas._sides import Missing
 from comparisons.cases.atlas import OPS
 from comparisons.cases.atlas._expressions import make_jax, make_torch
 
@@ -109,3 +111,29 @@ def test_at_a_trap_the_gradients_do_differ(name, point):
     ours = jax.grad(make_jax(op), tuple(range(len(point))))(*map(jnp.float32, point))
     theirs = [x.grad.item() for x in tensors]
     assert not np.array_equal(theirs, ours, equal_nan=True)
+
+
+WHOLE = [op for op in OPS if op.samples and op.trap]
+
+
+@pytest.mark.parametrize("op", WHOLE, ids=lambda op: op.name)
+def test_a_trap_of_whole_arrays_is_at_an_edge_where_the_frameworks_differ(op):
+    caught = []
+    for name, text in op.samples.items():
+        sample = Sample(op, name, text)
+        if sample.axis == "large":
+            continue  # than float32
+        arrays = cast_inputs(sample.inputs, "float32")
+        if any(trap.op.name == op.name for trap in check_function(make_jax(op), *arrays)):
+            caught.append(sample)
+    assert caught
+    for sample in caught:
+        assert sample.name != "ordinary"
+        assert any(differ(sample, quantity) for quantity in op.orders), sample.name
+
+
+def differ(sample, quantity):
+    theirs, ours = (sample.run(who, quantity, "float64") for who in ("torch", "jax"))
+    if isinstance(theirs, Missing) or isinstance(ours, Missing):
+        return True
+    return any(not np.allclose(theirs[path], ours[path], equal_nan=True) for path in theirs)
