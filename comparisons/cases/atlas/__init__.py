@@ -23,11 +23,14 @@ from comparisons.cases.atlas import (
     linear_algebra,
     losses,
     norms,
+    powers,
     rectifiers,
     reductions,
     shapes,
+    singularities,
     sorting,
     special_functions,
+    trigonometry,
 )
 from comparisons.cases.atlas._op import Axis as Axis
 from comparisons.cases.atlas._op import Op as Op
@@ -35,20 +38,10 @@ from comparisons.cases.atlas._op import Remark as Remark
 from comparisons.cases.atlas._op import Side as Side
 
 FAMILIES = (
-    *(arithmetic, bounds, exponentials, gamma_functions, special_functions, activations),
-    *(
-        rectifiers,
-        reductions,
-        norms,
-        cumulative,
-        sorting,
-        indexing,
-        shapes,
-        linear_algebra,
-        decompositions,
-        fourier,
-    ),
-    *(complex_numbers, losses, layers, attention),
+    *(arithmetic, bounds, powers, exponentials, trigonometry, singularities, gamma_functions),
+    *(special_functions, activations, rectifiers, reductions, norms, cumulative, sorting),
+    *(indexing, shapes, linear_algebra, decompositions, fourier, complex_numbers, losses),
+    *(layers, attention),
 )
 OPS: tuple[Op, ...] = tuple(
     dataclasses.replace(op, family=(family.__doc__ or "").strip().rstrip("."))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from comparisons.cases.atlas._op import Op, Remark
+from comparisons.cases.atlas._remarks import WHERE
 
-WHERE = "https://docs.jax.dev/en/latest/faq.html#gradients-contain-nan-where-using-where"
 CHOICES = "https://docs.pytorch.org/docs/stable/notes/autograd.html#gradients-for-non-differentiable-functions"
 
 SIGN = Remark(
