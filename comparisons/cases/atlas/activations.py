@@ -5,7 +5,7 @@ from __future__ import annotations
 from comparisons.cases.atlas._op import Axis, Op, Remark
 
 FIRST = ("vjp", "jvp")
-SECOND = ("vjp", "jvp", "hvp")
+DERIVATIVES = ("vjp", "jvp", "hvp")
 
 
 def _make_saturation_remark(lost: str, wrong: bool = False) -> Remark:
@@ -14,7 +14,7 @@ def _make_saturation_remark(lost: str, wrong: bool = False) -> Remark:
         text=f"Both compute 1 - sigmoid(x), which cancels for large x: {lost} is 0 above 37 at "
         "float64, 17 at float32, 6 at bfloat16.",
         axes=("ordinary",),
-        quantities=SECOND,
+        quantities=DERIVATIVES,
         wrong="both" if wrong else None,
         link="https://github.com/pytorch/pytorch/issues/195681",
         repro='import jax\nprint(f"{jax.grad(jax.nn.sigmoid)(40.0):.3g}")  # 0; true: 4.25e-18'
@@ -36,7 +36,7 @@ def _make_quotient_remark(axes: tuple[Axis, ...]) -> Remark:
         text="Both derive the quotient: x / (1 + |x|) ** 2 is taken from 1 / (1 + |x|), and "
         "cancels as |x| grows.",
         axes=axes,
-        quantities=SECOND,
+        quantities=DERIVATIVES,
     )
 
 

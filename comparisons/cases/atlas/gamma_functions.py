@@ -140,7 +140,7 @@ OPS = (
         points=(-2.0, -2.5),
         avoid=FAR_BELOW,
         torch_like="jnp.where(x < 0, jsp.special.digamma(jnp.where(x < 0, 1 - x, 1.0))"
-        " - jnp.pi / jnp.tan(jnp.pi * jnp.where(x < 0, x, 0.5)),"
+        " - jnp.pi * jnp.tan(jnp.pi * (0.5 - jnp.where(x < 0, x, 0.5))),"
         " jsp.special.digamma(jnp.where(x < 0, 1.0, x)))",
         seen_as="digamma",
         trap="x < -8",
@@ -197,9 +197,14 @@ OPS = (
         avoid=((float("inf"), 0.0),),  # mpmath's number there is that of another limit
         remarks=(
             Remark(
-                text="PyTorch has no derivative in the first argument, and no kernel for bfloat16 "
-                "on a CPU.",
+                text="PyTorch has no derivative in the first argument.",
                 axes=("ordinary",),
+                quantities=("vjp", "jvp", "hvp"),
+            ),
+            Remark(
+                text="PyTorch has no zeta for bfloat16 on a CPU.",
+                axes=("ordinary",),
+                dtypes=("bfloat16",),
             ),
             Remark(
                 text="Where x = 0 and y is 0 or below there is no value: PyTorch gives NaN, JAX "

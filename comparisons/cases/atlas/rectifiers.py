@@ -5,7 +5,7 @@ from __future__ import annotations
 from comparisons.cases.atlas._op import Op, Remark
 
 FIRST = ("vjp", "jvp")
-SECOND = ("vjp", "jvp", "hvp")
+DERIVATIVES = ("vjp", "jvp", "hvp")
 
 
 def _make_expm1_remark(function: str, truth: str, link: str = "") -> Remark:
@@ -14,7 +14,7 @@ def _make_expm1_remark(function: str, truth: str, link: str = "") -> Remark:
         text="JAX's derivative of expm1(x) is expm1(x) + 1: it loses its digits as x falls, and is "
         "0 below -37 at float64, -17 at float32.",
         axes=("ordinary", "edges"),
-        quantities=SECOND,
+        quantities=DERIVATIVES,
         wrong="JAX",
         link=link,
         repro="import jax\njax.config.update('jax_enable_x64', True)\n"
@@ -145,8 +145,8 @@ OPS = (
         "nn.selu(x)",
         "1.0507009873554804934193349852946*Piecewise((x, x > 0), (1.6732632423543772848170429916717*expm1(x), True))",
         kinks=(0.0,),
-        torch_like="1.0507009873554805 * "
-        "jnp.where(x >= 0, x, 1.6732632423543773 * jnp.expm1(jnp.where(x >= 0, 0.0, x)))",
+        torch_like="1.0507009873554805 * jnp.where(x > 0, x, 1.6732632423543773 * "
+        "jnp.where(x == 0, x, jnp.expm1(jnp.where(x > 0, 0.0, x))))",
         remarks=(
             SECOND_AT_0,
             _make_expm1_remark("selu", "7.47e-18", "https://github.com/jax-ml/jax/issues/39796"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from comparisons.cases.atlas._op import Op, Remark
 
 FIRST = ("vjp", "jvp")
-SECOND = ("vjp", "jvp", "hvp")
+DERIVATIVES = ("vjp", "jvp", "hvp")
 
 EXPONENT_ROUNDED = Remark(
     text="In the tail the square in the exponent is rounded before exp magnifies that: up to 150 "
@@ -16,11 +16,11 @@ MEAN_CANCELS = Remark(
     text="Both derive a scaled Bessel function as a difference of two, which cancels as |x| grows: "
     "by x for the first derivative, by x ** 2 for the second.",
     axes=("ordinary",),
-    quantities=SECOND,
+    quantities=DERIVATIVES,
 )
 
 
-def _make_missing_remark(who: str, function: str) -> Remark:
+def _make_missing_remark(who: str, function: str, *quantities: str) -> Remark:
     return Remark(
         text=f"{who} no {function} for bfloat16 on a CPU.", axes=("ordinary",), dtypes=("bfloat16",)
     )
@@ -99,7 +99,7 @@ OPS = (
                 text="JAX's is exp(|x|) i0e(x), and its abs has slope 1 at 0: so has i0, and its "
                 "second derivative is 1 too much.",
                 axes=("edges",),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
                 wrong="JAX",
                 link="https://github.com/jax-ml/jax/pull/40640",
                 repro="import jax\n"
@@ -125,7 +125,7 @@ OPS = (
                 axes=("nonfinite",),
                 quantities=("hvp",),
             ),
-            _make_missing_remark("PyTorch has", "second derivative"),
+            _make_missing_remark("PyTorch has", "second derivative", "hvp"),
         ),
         seen_as="i0",
         trap="x == 0",
@@ -137,7 +137,7 @@ OPS = (
         "besseli(0, x)*exp(-Abs(x))",
         domain=(-80, 80),
         points=(700.0,),
-        remarks=(MEAN_CANCELS, _make_missing_remark("PyTorch has", "second derivative")),
+        remarks=(MEAN_CANCELS, _make_missing_remark("PyTorch has", "second derivative", "hvp")),
     ),
     Op(
         "i1",
@@ -167,9 +167,9 @@ OPS = (
                 text="PyTorch's i1 has the slope 0.5 wherever |x| is not above rounding, at NaN, "
                 "too.",
                 axes=("nonfinite",),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
             ),
-            _make_missing_remark("PyTorch has", "derivative"),
+            _make_missing_remark("PyTorch has", "derivative", *DERIVATIVES),
         ),
     ),
     Op(
@@ -179,7 +179,7 @@ OPS = (
         "besseli(1, x)*exp(-Abs(x))",
         domain=(-80, 80),
         points=(700.0,),
-        remarks=(MEAN_CANCELS, _make_missing_remark("PyTorch has", "derivative")),
+        remarks=(MEAN_CANCELS, _make_missing_remark("PyTorch has", "derivative", *DERIVATIVES)),
     ),
     Op(
         "bessel_j0",
@@ -217,8 +217,8 @@ OPS = (
                 'print(f"{y[0, 0]:.3g}")  # nan; true: 1',
             ),
             Remark(
-                text="JAX's recurrence holds for x below its number of orders: beyond it gives "
-                "anything; PyTorch's phase x - pi / 4 is rounded, to x from 1e17 on.",
+                text="JAX's recurrence holds for x below its number of orders, and means nothing "
+                "beyond; PyTorch's phase x - pi / 4 is rounded, to x from 1e17 on.",
                 axes=("large",),
                 wrong="both",
                 repro="import torch\nx = torch.tensor(1e30, dtype=torch.float64)\n"
@@ -267,7 +267,7 @@ OPS = (
                 text="At 0 and 1 JAX puts in the infinite value, whose slope is 0 in place of "
                 "infinity.",
                 axes=("edges",),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
                 wrong="JAX",
                 repro="import jax\n"
                 'print(f"{jax.grad(jax.scipy.special.ndtri)(0.0):.3g}")  # 0; true: inf',
@@ -296,7 +296,7 @@ OPS = (
                 text="Below -20 (-10 at float32) JAX takes 3 terms of the asymptotic series: the "
                 "slope is 4e-9 off at -20, the second derivative 1e-6.",
                 axes=("ordinary",),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
                 dtypes=("float64",),
                 wrong="JAX",
                 repro="import jax\njax.config.update('jax_enable_x64', True)\n"
@@ -307,7 +307,7 @@ OPS = (
                 text="Both derive log_ndtr as exp(-x ** 2 / 2 - log_ndtr(x)): the exponent's terms "
                 "cancel as x falls, and the second derivative's by x ** 2 more.",
                 axes=("ordinary", "edges"),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
                 wrong="both",
                 repro="import jax\njax.config.update('jax_enable_x64', True)\n"
                 "second = jax.grad(jax.grad(jax.scipy.special.log_ndtr))(-1e5)\n"
@@ -317,7 +317,7 @@ OPS = (
                 text="Where x ** 2 fills all digits nothing is left of the exponent: JAX's slope "
                 "is 1, PyTorch's infinite.",
                 axes=("large",),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
                 wrong="both",
                 repro="import jax\njax.config.update('jax_enable_x64', True)\n"
                 "slope = jax.grad(jax.scipy.special.log_ndtr)(-1e30)\n"
@@ -350,14 +350,15 @@ OPS = (
         "jsp.special.logit(x)",
         "log(x/(1 - x))",
         domain=(1e-6, 0.999999),
-        torch_like="jnp.where((x < 0) | (x > 1), jnp.nan * x, "
+        torch_like="jnp.where((x < 0) | (x > 1), "
+        "x * jnp.where((x < 0) | (x > 1), jnp.nan, 1.0), "
         "jsp.special.logit(jnp.where((x < 0) | (x > 1), 0.5, x)))",
         remarks=(
             Remark(
                 text="Below 0 and above 1, where the value is NaN, PyTorch's gradient is NaN, too; "
                 "JAX's is 1 / (x (1 - x)).",
                 axes=("edges", "large", "nonfinite"),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
             ),
             Remark(
                 text="At 0 and 1 PyTorch's second derivative is infinity times 0, NaN; JAX's is "
@@ -388,7 +389,7 @@ OPS = (
                 text="Both derive it as s (1 - s), which cancels for large x: 0 above 37 at "
                 "float64, 17 at float32, 6 at bfloat16; and 1 - 2 s near 0.",
                 axes=("ordinary",),
-                quantities=SECOND,
+                quantities=DERIVATIVES,
                 link="https://github.com/pytorch/pytorch/issues/195681",
             ),
         ),
