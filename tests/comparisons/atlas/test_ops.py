@@ -8,6 +8,9 @@ import jax
 import numpy as np
 import pytest
 
+from comparisons._atlas._examination import Examination, Part
+from comparisons._atlas._judge import WRONG, find_part
+from comparisons._atlas._sides import Missing
 from comparisons.cases.atlas import OPS
 from comparisons.cases.atlas._expressions import make_jax, make_torch, make_torch_like
 from comparisons.cases.atlas._makers import make_sample
@@ -90,6 +93,23 @@ def test_what_shows_a_bug_prints_what_it_says(repro):
     finally:
         jax.config.update("jax_enable_x64", x64)
     assert printed.getvalue().strip() == said
+
+
+@pytest.mark.parametrize(
+    "op", [op for op in OPS if op.torch_like and op.is_pointwise], ids=lambda op: op.name
+)
+def test_a_snippet_has_pytorchs_gradient_at_ordinary_points_too(op):
+    """The engine holds it against PyTorch where JAX's own differs, at edges."""
+    examination = Examination(op)
+    slopes = [Part("vjp", (k,)) for k in range(op.arity)]
+    if isinstance(examination.run("torch", slopes[0], "float64"), Missing):
+        slopes = [Part("value", ())]  # PyTorch has no gradient
+    for part in slopes:
+        torch, like = (
+            examination.run(who, part, "float64")[: examination.points.ordinary]
+            for who in ("torch", "like")
+        )
+        assert find_part(np.abs(torch - like), torch) <= WRONG
 
 
 def test_what_is_looked_for_in_a_jaxpr_comes_with_its_edge():
