@@ -22,7 +22,7 @@ def _say_out_of_bounds(what_jax_does: str) -> Remark:
     return Remark(
         text=f"An index that is out of bounds raises in PyTorch (on a CPU); {what_jax_does}",
         axes=("edges",),
-        link=f"{JAX_DOCS}jax.numpy.ndarray.at.html",
+        link=f"{JAX_DOCS}jax.Array.at.html",
     )
 
 
@@ -114,7 +114,7 @@ OPS = (
         seen_as="gather",
         trap=FALLS,
         torch_page="torch.Tensor.index_select",
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "x[i], clamped",
@@ -129,7 +129,7 @@ OPS = (
         remarks=(
             Remark(
                 text="For an index that is out of bounds JAX takes the nearest element, in the value and"
-                " forward; in reverse the gradient is dropped (mode 'promise_in_bounds', which it breaks).",
+                " forward; in reverse the gradient is dropped: x[i] promises that i is in bounds.",
                 axes=("edges",),
                 quantities=("vjp",),
                 wrong="JAX",
@@ -140,7 +140,7 @@ OPS = (
             ),
         ),
         torch_page="torch.Tensor.index_select",
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "take",
@@ -190,7 +190,7 @@ OPS = (
             "ordinary": "normal(2, 4), array([[0, 2], [3, 1]]), normal(2, 2)",
             "edges: duplicates": "normal(2, 3), array([[1, 1], [0, 0]]), normal(2, 2)",
         },
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "scatter_reduce(prod)",
@@ -221,7 +221,7 @@ OPS = (
                 "print(torch.func.jvp(multiply, (x,), (torch.ones(1),))[1].item())  # 0.0; true: 3.0",
             ),
         ),
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "scatter_reduce(amax)",
@@ -233,7 +233,7 @@ OPS = (
             "edges: duplicates": "array([0., 1., 2.]), array([1, 1]), array([3., 3.])",
             "edges: ties": "array([1., 1.]), array([0, 1]), array([1., 0.])",
         },
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "index_add",
@@ -244,7 +244,7 @@ OPS = (
             "ordinary": "normal(4, 2), array([0, 2]), normal(2, 2)",
             "edges: duplicates": "normal(3, 2), array([1, 1]), normal(2, 2)",
         },
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "index_copy",
@@ -262,7 +262,7 @@ OPS = (
                 f"{TORCH_DOCS}torch.Tensor.index_copy_.html",
             ),
         ),
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "index_fill",
@@ -273,7 +273,7 @@ OPS = (
             "ordinary": "normal(4, 2), array([0, 2])",
             "edges: duplicates": "normal(3, 2), array([1, 1])",
         },
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "index_put",
@@ -296,7 +296,7 @@ OPS = (
         seen_as="scatter",
         trap=f"{DUPLICATES} | np.any({LEAVES})",
         torch_page="torch.Tensor.index_put",
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "index_put(accumulate)",
@@ -312,7 +312,7 @@ OPS = (
         seen_as="scatter-add",
         trap=LEAVES,
         torch_page="torch.Tensor.index_put",
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "select_scatter",
@@ -320,7 +320,7 @@ OPS = (
         "x.at[1].set(y)",
         args="x y",
         samples={"ordinary": "normal(3, 4), normal(4)"},
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "slice_scatter",
@@ -328,7 +328,7 @@ OPS = (
         "x.at[1:3].set(y)",
         args="x y",
         samples={"ordinary": "normal(4, 2), normal(2, 2)"},
-        jax_page="jax.numpy.ndarray.at",
+        jax_page="jax.Array.at",
     ),
     Op(
         "diagonal_scatter",

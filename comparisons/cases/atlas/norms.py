@@ -207,7 +207,7 @@ OPS = (
         remarks=(
             _say_nan_at_zero(
                 "Of equal rows",
-                "tells them, and gives",
+                "looks for them, and gives",
                 "x = jnp.array([1.0, 2.0])\nprint(jax.grad(lambda y: jnp.linalg.norm(x - y))(x))"
                 + NAN,
             ),
@@ -227,7 +227,7 @@ OPS = (
         remarks=(
             _say_nan_at_zero(
                 "Of equal rows",
-                "tells them, and gives",
+                "looks for them, and gives",
                 "norm = lambda x: jnp.linalg.norm(x[0] - x[1])\n"
                 "print(jax.grad(norm)(jnp.ones((2, 1))).ravel())" + NAN,
             ),
