@@ -245,7 +245,7 @@ print(f"{jax.grad(jnp.hypot)(x, x):.3g}")  # 1.06; true: 0.707""",
         torch_like="jnp.where(x == 0, lax.stop_gradient(jnp.copysign(x, y)), jnp.copysign(x, y))",
         remarks=(
             Remark(
-                text="At x = 0 PyTorch gives 0, between the slopes; JAX that of the right, by y's sign.",
+                text="At x = 0 PyTorch gives 0, the middle of the slopes; JAX gives 1 or -1, y's sign.",
                 axes=("edges", "nonfinite"),
                 quantities=("vjp", "jvp"),
             ),

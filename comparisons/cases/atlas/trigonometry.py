@@ -85,7 +85,7 @@ print(tangent.item())  # nan; true: 0.0, as in reverse mode""",
             ),
             Remark(
                 text="x*x + y*y overflows, and JAX multiplies its inverse square, 0, by infinity; the"
-                " first derivative is 0 in both there (float32: from 1.4e19 on), and wrong.",
+                " first derivative is 0 in both there (float32: from 1.3e19 on), and wrong.",
                 axes=("large",),
                 quantities=("hvp",),
                 wrong="JAX",
