@@ -15,6 +15,7 @@ from comparisons.cases.atlas import (
     complex_numbers,
     cumulative,
     decompositions,
+    ends,
     exponentials,
     fourier,
     gamma_functions,
@@ -39,7 +40,7 @@ from comparisons.cases.atlas._op import Side as Side
 
 FAMILIES = (
     *(arithmetic, bounds, powers, exponentials, trigonometry, singularities, gamma_functions),
-    *(special_functions, activations, rectifiers, reductions, norms, cumulative, sorting),
+    *(special_functions, ends, activations, rectifiers, reductions, norms, cumulative, sorting),
     *(indexing, shapes, linear_algebra, decompositions, fourier, complex_numbers, losses),
     *(layers, attention),
 )
