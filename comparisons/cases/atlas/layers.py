@@ -44,8 +44,18 @@ OPS = (
         "batch_norm, training",
         "F.batch_norm(x, None, None, training=True)",
         NORM.format(axes="(0,)"),
-        samples={"ordinary": "normal(6, 3)", "edges: constant": "array([[1.], [1.]])"},
+        samples={
+            "ordinary": "normal(6, 3)",
+            "edges: constant": "array([[1.], [1.]])",
+            "edges: one row": "array([[1., 2.]])",
+        },
         jax_page="jax.numpy.var",
+        remarks=(
+            Remark(
+                text="For a single row PyTorch raises while training; in JAX all of it is normalised to 0.",
+                axes=("edges",),
+            ),
+        ),
     ),
     Op(
         "batch_norm",
@@ -155,6 +165,22 @@ OPS = (
         samples={"ordinary": "normal(1, 2, 6, 6), normal(2, 2, 3, 3)"},
     ),
     Op(
+        "conv2d(stride=2, padding=1), 'SAME'",
+        "F.conv2d(x, w, stride=2, padding=1)",
+        CONV.format(strides="(2, 2)", padding="'SAME'", more=""),
+        args="x w",
+        samples={"ordinary": "normal(1, 2, 6, 6), normal(2, 2, 3, 3)"},
+        torch_like=CONV.format(strides="(2, 2)", padding="[(1, 1), (1, 1)]", more=""),
+        remarks=(
+            Remark(
+                text="JAX's 'SAME' pads as little as the stride needs, here 0 before and 1 after;"
+                " PyTorch's padding=1 is 1 at both ends, and its windows are others.",
+                axes=("ordinary",),
+                link="https://docs.jax.dev/en/latest/_autosummary/jax.lax.conv_general_dilated.html",
+            ),
+        ),
+    ),
+    Op(
         "conv2d(dilation=2)",
         "F.conv2d(x, w, dilation=2)",
         CONV.format(strides="(1, 1)", padding="'VALID'", more=", rhs_dilation=(2, 2)"),
@@ -183,6 +209,22 @@ OPS = (
         samples={"ordinary": "normal(2, 3, 6), normal(3, 4, 3)"},
     ),
     Op(
+        "conv_transpose1d, as JAX has it by default",
+        "F.conv_transpose1d(x, w)",
+        "lax.conv_transpose(x, w, (1,), 'VALID', dimension_numbers=('NCH', 'IOH', 'NCH'))",
+        args="x w",
+        samples={"ordinary": "normal(2, 3, 6), normal(3, 4, 3)"},
+        torch_like="lax.conv_transpose(x, w, (1,), 'VALID', dimension_numbers=('NCH', 'OIH', 'NCH'), transpose_kernel=True)",
+        remarks=(
+            Remark(
+                text="JAX does not flip the kernel by default; transpose_kernel=True flips it and swaps its"
+                " channels, which makes it the gradient of a convolution, as PyTorch's is.",
+                axes=("ordinary",),
+                link="https://docs.jax.dev/en/latest/_autosummary/jax.lax.conv_transpose.html",
+            ),
+        ),
+    ),
+    Op(
         "conv_transpose2d(stride=2)",
         "F.conv_transpose2d(x, w, stride=2)",
         "lax.conv_transpose(x, w, (2, 2), 'VALID', dimension_numbers=('NCHW', 'OIHW', 'NCHW'), transpose_kernel=True)",
@@ -203,8 +245,8 @@ OPS = (
         trap="np.isnan(x)",
         remarks=(
             Remark(
-                text="With a NaN in its window PyTorch's gradient goes to the NaN, JAX's elsewhere:"
-                " its comparisons with NaN are all false.",
+                text="Of a window with a NaN PyTorch's gradient goes to the NaN, JAX's to the last"
+                " element: it looks for the greatest by >=, which is false of NaN.",
                 axes=("nonfinite",),
                 quantities=("vjp", "jvp"),
             ),
@@ -277,6 +319,12 @@ OPS = (
     ),
     _resize(
         "interpolate(bilinear), up", "scale_factor=2, mode='bilinear'", "(1, 2, 8, 8)", "'bilinear'"
+    ),
+    Op(
+        "interpolate(bilinear, align_corners), up",
+        "F.interpolate(x, size=(7, 7), mode='bilinear', align_corners=True)",
+        "jax.image.scale_and_translate(x, (1, 2, 7, 7), (2, 3), jnp.array([2.0, 2.0]), jnp.array([-0.5, -0.5]), 'bilinear')",
+        samples={"ordinary": "normal(1, 2, 4, 4)"},
     ),
     _resize(
         "interpolate(bilinear), down",

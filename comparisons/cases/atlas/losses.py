@@ -98,6 +98,7 @@ OPS = (
             "ordinary": LOGITS,
             "nonfinite: -inf": "array([[1., -inf, 0.]]), array([0])",
             "nonfinite: -inf at the label": "array([[1., -inf, 0.]]), array([1])",
+            "large": "array([[1e4, -1e4, 0.]]), array([1])",
             "edges: one class": "array([[2.]]), array([0])",
             "edges: label out of bounds": "array([[1., 2.]]), array([2])",
         },
@@ -193,8 +194,8 @@ OPS = (
                 quantities=("jvp",),
             ),
             Remark(
-                text="The second derivatives of PyTorch have 1e-12 added to what they divide by,"
-                " and are up to 2.5e10 in place of infinite.",
+                text="PyTorch adds 1e-12 to what its second derivatives divide by: they are 3e-12 off"
+                " at ordinary points, and some are finite where the true ones are infinite.",
                 axes=("edges", "ordinary"),
                 quantities=("hvp",),
             ),
@@ -363,7 +364,10 @@ OPS = (
         "F.triplet_margin_loss(x, y, z)",
         "jnp.mean(jnp.maximum(0, jnp.linalg.norm(x - y + 1e-6, axis=-1) - jnp.linalg.norm(x - z + 1e-6, axis=-1) + 1))",
         args="x y z",
-        samples={"ordinary": "normal(4, 3), normal(4, 3), normal(4, 3)"},
+        samples={
+            "ordinary": "normal(4, 3), normal(4, 3), normal(4, 3)",
+            "edges: equal": "array([[1., 2.]]), array([[1., 2.]]), array([[1., 2.]])",
+        },
     ),
     Op(
         "pairwise_distance",
