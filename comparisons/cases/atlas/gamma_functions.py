@@ -10,18 +10,17 @@ FIRST = ("vjp", "jvp")
 FAR_BELOW = (-1e300,)
 
 
-def _make_far_remark(*quantities: str, wrong: bool) -> Remark:
+def _make_far_remark(*quantities: str) -> Remark:
     """JAX's polygamma is Hurwitz's zeta, whose series does not reach far below 0."""
     return Remark(
         text="JAX's polygamma is Hurwitz's zeta, summed for 9 terms and then by a series for large "
         "arguments: below -7 that is used where it does not hold, and below -8 it is far off.",
         axes=("ordinary",),
         quantities=quantities,
-        wrong="JAX" if wrong else None,
+        wrong="JAX",
+        link="https://github.com/jax-ml/jax/issues/37635",
         repro="import jax\n"
-        'print(f"{jax.grad(jax.scipy.special.digamma)(-8.5):.3g}")  # 6.79; true: 9.76'
-        if wrong
-        else "",
+        'print(f"{jax.grad(jax.scipy.special.digamma)(-8.5):.3g}")  # 6.79; true: 9.76',
     )
 
 
@@ -55,6 +54,7 @@ def _make_pole_remark(*quantities: str) -> Remark:
         text="At a pole that changes sign JAX gives NaN, PyTorch an infinity.",
         axes=("edges", "large"),
         quantities=quantities,
+        link="https://github.com/jax-ml/jax/issues/37763",
     )
 
 
@@ -123,7 +123,7 @@ OPS = (
                 axes=("ordinary",),
                 quantities=FIRST,
             ),
-            _make_far_remark("hvp", wrong=True),
+            _make_far_remark("hvp"),
             _make_trigamma_remark("hvp"),
             _make_finite_pole_remark("hvp"),
             _make_pole_remark("vjp", "jvp"),
@@ -145,7 +145,7 @@ OPS = (
         seen_as="digamma",
         trap="x < -8",
         remarks=(
-            _make_far_remark("vjp", "jvp", "hvp", wrong=True),
+            _make_far_remark("vjp", "jvp", "hvp"),
             _make_trigamma_remark("vjp", "jvp"),
             _make_finite_pole_remark("vjp", "jvp"),
             _make_pole_remark("value", "hvp"),
