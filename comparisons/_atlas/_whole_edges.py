@@ -71,18 +71,11 @@ def _compare_leaf(
         tiny = np.abs(torch - jax) <= ROUGH * scale if is_floating(torch) else False
     differ &= ~np.asarray(tiny)
     if not differ.any():
-        return None
+        return _find_lost(sample, quantity, path, torch)
     with np.errstate(invalid="ignore"):
         gap = np.where(differ, np.nan_to_num(np.abs(torch * 1.0 - jax), nan=np.inf), -1.0)
     index = np.unravel_index(int(gap.argmax()), gap.shape)
-    limits: tuple[float | None, float | None] = (None, None)
-    if quantity == "vjp":
-        limits = find_limits(sample, path, index)
-    elif quantity == "jvp":
-        limits = find_jvp_limits(sample, path, index)
-    truth = None
-    if None not in limits and same(limits[0], limits[1], NEAR):
-        truth = limits[0]
+    limits, truth = _find_slopes(sample, quantity, path, index)
     numbers = [to_number(x[index]) for x in (torch, jax)]
 
     def closes() -> bool:
@@ -90,14 +83,11 @@ def _compare_leaf(
         return not isinstance(like, Missing) and bool(same(torch, like[path], NEAR).all())
 
     judged = judge_edge(numbers[0], numbers[1], truth, limits, closes)
-    place = ",".join(map(str, map(int, index)))
-    by_input = quantity in ("vjp", "hvp")
-    leaf = f"{sample.op.args.split()[int(path)] if by_input else path}[{place}]"
     return Edge(
         at=sample.name,
         axis=sample.axis,
         quantity=quantity,
-        leaf=leaf,
+        leaf=_name_element(sample, quantity, path, index),
         torch=numbers[0],
         jax=numbers[1],
         truth=truth,
@@ -107,3 +97,48 @@ def _compare_leaf(
         wrong=judged.wrong,
         closed=closes(),
     )
+
+
+def _find_lost(sample: Sample, quantity: str, path: str, torch: Array) -> Edge | None:
+    """A derivative of which both sides make NaN, though their values have a slope: both are wrong.
+
+    They agree, and that is no proof.
+    """
+    if sample.axis == "nonfinite" or not (is_floating(torch) and np.isnan(torch).any()):
+        return None
+    index = np.unravel_index(int(np.isnan(torch).argmax()), torch.shape)
+    limits, truth = _find_slopes(sample, quantity, path, index)
+    if truth is None:
+        return None
+    return Edge(
+        at=sample.name,
+        axis=sample.axis,
+        quantity=quantity,
+        leaf=_name_element(sample, quantity, path, index),
+        torch=np.nan,
+        jax=np.nan,
+        truth=truth,
+        below=limits[0],
+        above=limits[1],
+        verdict="NONFINITE",
+        wrong="both",
+    )
+
+
+def _find_slopes(
+    sample: Sample, quantity: str, path: str, index: Any
+) -> tuple[tuple[float | None, float | None], float | None]:
+    """The slopes to both sides, and what the derivative is if they are one."""
+    limits: tuple[float | None, float | None] = (None, None)
+    if quantity == "vjp":
+        limits = find_limits(sample, path, index)
+    elif quantity == "jvp":
+        limits = find_jvp_limits(sample, path, index)
+    is_one = None not in limits and same(limits[0], limits[1], NEAR)
+    return limits, limits[0] if is_one else None
+
+
+def _name_element(sample: Sample, quantity: str, path: str, index: Any) -> str:
+    place = ",".join(map(str, map(int, index)))
+    by_input = quantity in ("vjp", "hvp")
+    return f"{sample.op.args.split()[int(path)] if by_input else path}[{place}]"

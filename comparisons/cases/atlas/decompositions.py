@@ -70,7 +70,20 @@ OPS = (
             "ordinary: square": "normal(3, 3)",
             "edges: rank-deficient": SINGULAR,
         },
-        remarks=(NO_BFLOAT16,),
+        remarks=(
+            NO_BFLOAT16,
+            Remark(
+                text="Both solve with R: if it is singular all derivatives are NaN, even those of elements"
+                " that have one, as the length of the first column.",
+                axes=("edges",),
+                quantities=("jvp",),
+                wrong="both",
+                repro="import jax, jax.numpy as jnp\n"
+                "x = jnp.ones((2, 2))\n"
+                "gradient = jax.grad(lambda x: abs(jnp.linalg.qr(x)[1][0, 0]))(x)\n"
+                'print(f"{gradient[0, 0]:.3g}")  # nan; true: 0.707',
+            ),
+        ),
     ),
     Op(
         "eigvalsh",
@@ -122,7 +135,13 @@ OPS = (
                 text="At equal eigenvalues both divide by their difference, 0, and give NaN, though this"
                 " function has a derivative there.",
                 axes=("edges",),
+                wrong="both",
                 link="https://github.com/jax-ml/jax/issues/669",
+                repro="import jax, jax.numpy as jnp\n"
+                "def add_up(w, v):\n"
+                "    return jnp.sum((v * w) @ v.T)  # the sum of the matrix itself\n"
+                "gradient = jax.grad(lambda x: add_up(*jnp.linalg.eigh(x)))(jnp.eye(2))\n"
+                'print(f"{gradient[0, 0]:.3g}")  # nan; true: 1',
             ),
         ),
     ),
@@ -138,7 +157,13 @@ OPS = (
                 text="At equal singular values both divide by their difference, 0, and give NaN, though"
                 " this function has a derivative there.",
                 axes=("edges",),
+                wrong="both",
                 link="https://github.com/jax-ml/jax/issues/2311",
+                repro="import torch\n"
+                "x = torch.eye(2, requires_grad=True)\n"
+                "u, s, v = torch.linalg.svd(x)\n"
+                "torch.sum((u * s) @ v).backward()  # the sum of the matrix itself\n"
+                'print(f"{x.grad[0, 0].item():.3g}")  # nan; true: 1',
             ),
         ),
     ),

@@ -105,6 +105,16 @@ def test_truth_values_are_compared_at_edges_and_a_side_that_says_no_is_found():
     assert [e.at for e in row.edges] == [edge]
 
 
+def test_two_that_lose_a_derivative_together_are_both_wrong():
+    """The root of the fourth powers is smooth, a square; that of the squares has a kink."""
+    samples = {"edges: zero": "array([0.])"}
+    lost = Op("planted", "torch.sqrt(x**4)", "jnp.sqrt(x**4)", samples=samples)
+    cell = find(run(lost, ("vjp",)), "vjp", "edges")
+    assert (cell.verdict, cell.wrong) == ("NONFINITE", "both")
+    kink = Op("planted", "torch.sqrt(x**2)", "jnp.sqrt(x**2)", samples=samples)
+    assert find(run(kink, ("vjp",)), "vjp", "edges").verdict == "AGREES"
+
+
 def test_what_a_framework_lacks_is_a_row():
     op = Op("planted", "torch.neg(x)", "1 / 0", samples={"ordinary": "normal(2)"})
     cell = find(run(op, ("value",)), "value", "ordinary")
