@@ -10,8 +10,8 @@ HEAD = """# Known causes
 
 What `comparisons` looks for when the two sides disagree. A cause is named only if undoing it closes
 the gap: the JAX side is run again with the substitution, and judged as any case is. A
-**convention** is a choice that the frameworks made differently; a **mistake** is the port's. Braces
-stand for what was found.
+**convention** is a choice that the frameworks made differently; a **mistake** is the port's, or a
+framework's. Braces stand for what was found.
 
 This page is written by `python docs/make_causes.py`.
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Any, TypedDict
 
 from comparisons._causes._known import Calls, Known
@@ -67,10 +67,11 @@ def make_choice(op: Op) -> Known | None:
     if target is None or not op.torch_like or not op.remarks:
         return None
     slug = re.sub(r"[^a-z0-9]+", "-", op.name.lower()).strip("-")
+    axes: tuple[Axis, ...] = ("edges", "nonfinite", "ordinary")
     return Known(
         name=f"atlas-{slug}",
-        **_write(op, ("edges", "nonfinite", "ordinary")),
-        kind="convention",
+        **_write(op, axes),
+        kind="mistake" if _find_remark(op, axes).wrong else "convention",
         rows=(op.name,),
         how=Calls(
             (target,),
@@ -100,7 +101,7 @@ def _find_target(op: Op) -> str | None:
 
 
 def _write(op: Op, axes: tuple[Axis, ...]) -> Words:
-    said = next(_find_remarks(op, axes), Remark(text=f"{op.jax} is not {op.torch}"))
+    said = _find_remark(op, axes)
     fix = f"Write {_spell_out(op.torch_like)} for {_spell_out(op.jax)}"
     return {
         "title": _end(said.text),
@@ -109,12 +110,22 @@ def _write(op: Op, axes: tuple[Axis, ...]) -> Words:
     }
 
 
-def _find_remarks(op: Op, axes: tuple[Axis, ...]) -> Iterator[Remark]:
-    """What is said of the axes, the first axis first; what is said of others comes last."""
-    remarks = [remark for remark in op.remarks if "float64" in (remark.dtypes or ("float64",))]
+def _find_remark(op: Op, axes: tuple[Axis, ...]) -> Remark:
+    """What is said first of the first of the axes that something is said of.
+
+    Of PyTorch's bugs, and of a dtype alone, only if there is nothing else: JAX's line is for the
+    choices, and for what PyTorch has right.
+    """
+    remarks = [
+        remark
+        for remark in op.remarks
+        if remark.wrong != "PyTorch" and "float64" in (remark.dtypes or ("float64",))
+    ]
     for axis in axes:
-        yield from (remark for remark in remarks if not remark.axes or axis in remark.axes)
-    yield from op.remarks
+        for remark in remarks:
+            if not remark.axes or axis in remark.axes:
+                return remark
+    return next(iter(op.remarks), Remark(text=f"{op.jax} is not {op.torch}"))
 
 
 def _end(text: str) -> str:

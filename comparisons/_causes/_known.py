@@ -31,7 +31,8 @@ class Found:
 
     Attributes:
         cause: What a report prints.
-        kind: ``"convention"`` if the frameworks chose differently, ``"mistake"`` if the port did.
+        kind: ``"convention"`` if the frameworks chose differently, ``"mistake"`` if the port is
+            wrong, or a framework.
     """
 
     cause: Cause
@@ -124,7 +125,7 @@ class Known:
         title: What differs, in one sentence. ``{...}`` is filled from the attempt's details.
         fix: The line to write instead.
         source: Address of the documentation or the thread.
-        kind: Whether the frameworks differ or the port is wrong.
+        kind: Whether the frameworks differ, or the port or one of them is wrong.
         how: The substitution.
         narrow: Whether the gap may show at the working dtype alone, as what a device rounds does.
         rows: The rows of the atlas that it is an entry for; its words are the first one's.

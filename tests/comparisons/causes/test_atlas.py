@@ -26,7 +26,6 @@ OTHERS = {"relu-by-maximum", "clamp-by-maximum"}
 @pytest.mark.parametrize("known", FED, ids=lambda known: known.name)
 def test_a_cause_says_what_its_row_says(known):
     op = ROWS[known.rows[0]]
-    assert known.kind == "convention"
     assert known.title in {remark.text.rstrip(".") + "." for remark in op.remarks}
     assert op.torch_like.partition("(")[0].rpartition(".")[2] in known.fix
     assert known.source in {op.torch_docs, *(remark.link for remark in op.remarks)}
@@ -70,6 +69,21 @@ def test_a_new_row_is_a_new_cause():
     assert cause.fix == ("Write x * jax.lax.stop_gradient(jnp.sign(x)) for jnp.abs(x). (user.py:3)")
     (calls,) = find_calls(known.how)
     assert calls.targets == ("jax.numpy.abs",)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text", "kind"),
+    [
+        (None, "Said first.", "convention"),
+        ("JAX", "Said first.", "mistake"),  # so that the leaf is a mismatch as before
+        ("PyTorch", f"{TEXT}.", "convention"),
+    ],
+)
+def test_a_bug_is_no_convention_and_pytorchs_is_not_what_jax_is_to_do(wrong, text, kind):
+    first = Remark(text="Said first.", axes=("edges",), wrong=wrong)
+    known = make_choice(dataclasses.replace(NEW, remarks=(first, *NEW.remarks)))
+    cause = known.describe({}).cause
+    assert (cause.title, known.kind) == (text, kind)
 
 
 @pytest.mark.parametrize(
