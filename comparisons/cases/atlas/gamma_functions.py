@@ -1,4 +1,4 @@
-"""Gamma functions and Hurwitz's zeta."""
+"""Gamma functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rectifiers: activations in pieces."""
+"""Rectifiers."""
 
 from __future__ import annotations
 

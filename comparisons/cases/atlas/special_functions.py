@@ -1,4 +1,4 @@
-"""Special functions: error functions, Bessel functions and what entropies need."""
+"""Special functions."""
 
 from __future__ import annotations
 
