@@ -124,6 +124,7 @@ EVEN = (np.array([3.0, np.nan, 1.0, 2.0, 5.0]),)
             (np.array([0.0, -1.0, 2.0]),),
             "vjp",
         ),
+        ("pow", lambda x: 3 * x**0.0 + x, lambda x: 3 * x**0.0 + x, (np.array([0.0, 2.0]),), "vjp"),
     ],
 )
 def test_a_mismatch_is_named_with_the_words_of_the_row(row, ours, theirs, inputs, order, explain):
