@@ -1,4 +1,4 @@
-"""Decompositions of matrices."""
+"""Decompositions."""
 
 from __future__ import annotations
 

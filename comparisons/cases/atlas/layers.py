@@ -1,4 +1,4 @@
-"""Normalisation, convolution, pooling and resizing."""
+"""Layers."""
 
 from __future__ import annotations
 

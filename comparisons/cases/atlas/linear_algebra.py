@@ -1,4 +1,4 @@
-"""Products, inverses, determinants and the other linear algebra."""
+"""Linear algebra."""
 
 from __future__ import annotations
 
