@@ -48,14 +48,6 @@ OPS = (
         points=(1.5707963267948966,),
     ),
     Op("asin", "torch.asin(x)", "jnp.arcsin(x)", "asin(x)", domain=(-1, 1)),
-    Op(
-        "asin, near 1",
-        "torch.asin(x)",
-        "jnp.arcsin(x)",
-        "asin(x)",
-        domain=(0.9, 1),
-        remarks=(FUSED,),
-    ),
     Op("acos", "torch.acos(x)", "jnp.arccos(x)", "acos(x)", domain=(-1, 1), remarks=(FUSED,)),
     Op(
         "atan",
