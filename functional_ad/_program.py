@@ -34,6 +34,8 @@ CALLS = {
 }
 _HERE = Path(__file__)
 _TRAINING = _HERE.parent / "training"  # a program that uses the library, as any other
+# But for what its layers share: not these lines say which layer it was.
+_SHARED = frozenset(_TRAINING / "_models" / name for name in ("_products.py", "_images.py"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +194,8 @@ def source_place(equation: JaxprEqn) -> tuple[str, int] | None:
         if Path(file) == _HERE:  # what is further out called `trace`
             break
         path = Path(file)
-        if not path.is_relative_to(_HERE.parent) or path.is_relative_to(_TRAINING):
+        ours = path.is_relative_to(_HERE.parent) and not path.is_relative_to(_TRAINING)
+        if not ours and path not in _SHARED:
             frames.append((file, line))
     if not frames:
         return None

@@ -129,7 +129,8 @@ def lay_out_changes(changes: Sequence[Change], versions: str) -> RenderableType:
         )
         for change in changes
     ]
-    return Group(Text(f"{len(changes)} changes since it was stored ({versions}):"), *lines)
+    things = "change" if len(changes) == 1 else "changes"
+    return Group(Text(f"{len(changes)} {things} since it was stored ({versions}):"), *lines)
 
 
 def lay_out_unexplained(found: Mapping[str, Sequence[str]]) -> RenderableType:

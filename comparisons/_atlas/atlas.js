@@ -53,7 +53,7 @@ function show() {
     op.element.querySelector("[data-side=torch]").textContent = units(errors[0]);
     op.element.querySelector("[data-side=jax]").textContent = units(errors[1]);
   }
-  by("shown").textContent = `${count} operations`;
+  by("shown").textContent = `${count} operation${count === 1 ? "" : "s"}`;
   const value = (op) => {
     const {verdicts, errors} = op.summary;
     if (sorted === "torch" || sorted === "jax") return -(errors[sorted === "torch" ? 0 : 1] ?? -1);

@@ -185,7 +185,10 @@ def build_sharded_gradients(task: Task, mesh: Mesh) -> Gradients:
         loss, grads = local_gradients(local, batch, key, step, loss_scale)
         weight = count_real(batch)
         sums = jax.tree.map(lambda x: x * weight.astype(x.dtype), (loss, grads))
-        (loss, grads), total = lax.psum((sums, weight), "data")
+        if batch.mask is None:  # a count that is the same everywhere needs no sum of its own
+            (loss, grads), total = lax.psum(sums, "data"), weight * lax.axis_size("data")
+        else:
+            (loss, grads), total = lax.psum((sums, weight), "data")
         total = jnp.maximum(total, 1)
         return jax.tree.map(lambda x: x / total.astype(x.dtype), (loss, grads))
 

@@ -120,6 +120,8 @@ def test_search_filter_and_sort(open_atlas, rows):
     assert 0 < count(page) < 20
     assert first_name(page) == "abs"
     assert page.get_by_role("status").inner_text() == f"{count(page)} operations"
+    page.fill("#search", "digamma")
+    assert page.get_by_role("status").inner_text() == "1 operation"
     page.fill("#search", "")
     page.select_option("#verdict", "MISMATCH")
     assert count(page) == sum(_view.judge_row(row) == "MISMATCH" for row in rows)

@@ -12,6 +12,7 @@ from functional_ad.training._models._products import are_fast, multiply
 
 _FEW: Final = 64  # numbers that are summed in an output
 _HEIGHT, _WIDTH = 1, 2  # axes
+_LAYOUT: Final = ("NHWC", "HWIO", "NHWC")
 
 
 def conv_general_dilated(
@@ -19,16 +20,36 @@ def conv_general_dilated(
 ) -> Array:
     """A convolution, to be given to ``nnx.Conv``.
 
-    On a CPU, one with strides of 1 that keeps the size is made of matrix products: XLA computes the
-    gradient of a kernel number by number, and that takes forty times as long.
+    On a CPU, one of images with strides of 1 that keeps the size is made of matrix products: XLA
+    computes the gradient of a kernel number by number, and that takes forty times as long.
     """
-    keeps_size = padding == "SAME" and set(window_strides) == {1}
-    dilated = {*options.get("lhs_dilation", ()), *options.get("rhs_dilation", ())} - {1}
-    grouped = options.get("feature_group_count", 1) != 1
-    asked = options.get("precision") is not None or grouped or dilated
-    if asked or not keeps_size or not are_fast(x, kernel):
-        return lax.conv_general_dilated(x, kernel, window_strides, padding, **options)
-    return convolve(x, kernel)
+    if _is_plain(x, kernel, window_strides, padding, **options) and are_fast(x, kernel):
+        return convolve(x, kernel)
+    return lax.conv_general_dilated(x, kernel, window_strides, padding, **options)
+
+
+def _is_plain(
+    x: Array,
+    kernel: Array,
+    window_strides: Any,
+    padding: Any,
+    *,
+    dimension_numbers: Any,
+    lhs_dilation: Any = (),
+    rhs_dilation: Any = (),
+    feature_group_count: int = 1,
+    **options: Any,
+) -> bool:
+    """Whether it is of images, channels last, keeps their size, and asks for nothing else."""
+    if x.ndim != len(_LAYOUT[0]) or not x.size:
+        return False
+    numbers, plain = (
+        lax.conv_dimension_numbers(x.shape, kernel.shape, layout)
+        for layout in (dimension_numbers, _LAYOUT)
+    )
+    ones = {*window_strides, *(lhs_dilation or ()), *(rhs_dilation or ()), feature_group_count}
+    asked = any(option is not None for option in options.values())
+    return numbers == plain and padding == "SAME" and ones == {1} and not asked
 
 
 def convolve(
@@ -58,9 +79,11 @@ def pool(
 ) -> Float[Array, "examples half_height half_width channels"]:
     """The largest of each 2 x 2 values, as ``nn.MaxPool2d(2)``: of equal ones, the first counts.
 
-    As ``nnx.max_pool``, whose gradient takes three times as long on a CPU.
+    As ``nnx.max_pool``, whose gradient takes three times as long on a CPU. Of an odd size, the last
+    row or column is left out.
     """
     examples, height, width, channels = x.shape
+    x = x[:, : height // 2 * 2, : width // 2 * 2]
     x = x.reshape(examples, height // 2, 2, width // 2, 2, channels)
     upper, lower = x[:, :, 0], x[:, :, 1]
     return _take_larger(

@@ -23,7 +23,9 @@ def dot_general(
     kernels for float32, and which of them takes a product depends on how it is written.
     """
     asked = precision is not None or any(option is not None for option in options.values())
-    if asked or not are_fast(x, kernel):
+    usual = (((x.ndim - 1,), (0,)), ((), ()))
+    plain = dimension_numbers == usual and kernel.ndim == len(("inputs", "outputs"))
+    if asked or not plain or not x.size or not are_fast(x, kernel):
         return lax.dot_general(x, kernel, dimension_numbers, precision, **options)
     return multiply(x, kernel)
 

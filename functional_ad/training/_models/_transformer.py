@@ -128,12 +128,13 @@ class Attention(nnx.Module):
 
 
 def _compute_gelu(x: Array) -> Array:
-    """The GELU by the error function, as PyTorch's.
+    """The GELU by the error function, as PyTorch's: of half precision, computed in float32.
 
     That of ``jax.nn.gelu`` goes by its complement, which is more exact far below 0 and takes twice
     as long.
     """
-    return x * (0.5 * (1 + lax.erf(x * math.sqrt(0.5))))
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return (wide * (0.5 * (1 + lax.erf(wide * math.sqrt(0.5))))).astype(x.dtype)
 
 
 def _make_norm(config: Config, rngs: nnx.Rngs) -> nnx.LayerNorm:

@@ -60,7 +60,7 @@ def test_one_operation_is_printed_written_kept_and_compared(cache, tmp_path, cap
     kept.write_text(json.dumps(stored))
     assert run(cache, "--against", kept) == 1
     printed = capsys.readouterr().out
-    assert "1 changes since it was stored (jax 0." in printed
+    assert "1 change since it was stored (jax 0." in printed
     assert "worse  abs, float64 vjp edges: AGREES" in printed
     assert run(cache, "--diff") == 0, "as it came with the package"
     assert run(cache, "--unexplained") == 0

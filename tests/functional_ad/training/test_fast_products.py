@@ -92,3 +92,11 @@ def test_what_asks_for_a_precision_gets_it():
     assert "custom_jvp_call" not in show(lax.Precision.HIGHEST)
     assert "custom_jvp_call" not in show(preferred_element_type=jnp.float32)
     assert "preferred_element_type=float64" in show(preferred_element_type=jnp.float64)
+
+
+def test_no_rows_are_none_and_another_axis_is_xlas():
+    numbers = (((1,), (0,)), ((), ()))
+    x, kernel = jnp.ones((0, 3), jnp.float32), jnp.ones((3, 4), jnp.float32)
+    assert _products.dot_general(x, kernel, numbers).shape == (0, 4)
+    turned = _products.dot_general(jnp.ones((2, 4), jnp.float32), kernel, (((1,), (1,)), ((), ())))
+    assert turned.shape == (2, 3)

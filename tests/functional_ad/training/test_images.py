@@ -143,3 +143,24 @@ def test_pooling_passes_nan_on_as_pytorch():
     got, pull = jax.vjp(_images.pool, x)
     np.testing.assert_array_equal(got[..., 0], pooled.detach().numpy()[:, 0])
     np.testing.assert_array_equal(pull(jnp.ones_like(got))[0][..., 0], theirs.grad.numpy()[:, 0])
+
+
+def test_what_an_odd_size_has_beyond_the_last_pair_is_left_out():
+    x = draw(1, 5, 7, 2)
+    assert_equal(differentiate(_images.pool, x), differentiate(pool_plainly, x))
+
+
+def test_no_examples_are_none_and_another_layout_is_xlas():
+    kernel = jnp.ones((3, 3, 2, 5), jnp.float32)
+    empty = _images.conv_general_dilated(
+        jnp.ones((0, 4, 4, 2), jnp.float32), kernel, (1, 1), "SAME", dimension_numbers=LAYOUT
+    )
+    assert empty.shape == (0, 4, 4, 5)
+    first = _images.conv_general_dilated(
+        jnp.ones((1, 2, 4, 4), jnp.float32),
+        kernel,
+        (1, 1),
+        "SAME",
+        dimension_numbers=("NCHW", "HWIO", "NCHW"),
+    )
+    assert first.shape == (1, 5, 4, 4)

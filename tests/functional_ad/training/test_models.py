@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from functional_ad import first_nonfinite
 from functional_ad.training import Config, MissingExtraError
 from functional_ad.training._data import Dataset, Examples, load_data
 from functional_ad.training._gradients import Batch, build_gradients
@@ -223,6 +224,51 @@ def count_products(config):
     params = jax.eval_shape(task.model.init, jax.random.key(0))
     arguments = (params, make_batch(config), jax.random.key(0), 0, None)
     return str(jax.make_jaxpr(build_gradients(task))(*arguments)).count("= dot_general[")
+
+
+def test_networks_on_a_cpu_have_the_forms_that_are_fast(network, monkeypatch):
+    from functional_ad.training._models import _images, _products
+
+    config = make_config(network)
+    task = build_task(config, 10)
+    arguments = (make_params(task.model), make_batch(config), jax.random.key(1), 0, None)
+    text = str(jax.make_jaxpr(build_gradients(task))(*arguments))
+    assert "conv_general_dilated" not in text
+    assert "optimization_barrier" in text or network != "cnn"
+    monkeypatch.setattr(_products, "are_fast", lambda *_: False)
+    monkeypatch.setattr(_images, "are_fast", lambda *_: False)
+    task = build_task(make_config(network), 10)
+    plain = str(jax.make_jaxpr(build_gradients(task))(*arguments))
+    assert ("conv_general_dilated" in plain) == (network == "cnn")
+    assert plain != text
+    # The same numbers, summed in another order.
+    assert compare(jax.jit(build_gradients(task))(*arguments)[1], compute_first(config)[1]) < 1e-5
+
+
+@pytest.mark.parametrize(("network", "layer"), [("mlp", "head"), ("cnn", "conv2")])
+def test_nan_is_found_in_the_layer_and_not_in_what_layers_share(network, layer):
+    config = make_config(network)
+    model = build_model(config)
+    params = make_params(model)
+    params[layer]["kernel"] = np.full_like(params[layer]["kernel"], 3e38)
+    inputs = make_batch(config).inputs
+
+    found = first_nonfinite(lambda params: model.apply(params, inputs, None), params)
+
+    assert f"_{network}.py:" in str(found)
+
+
+def test_gelu_of_half_precision_is_pytorchs():
+    torch = pytest.importorskip("torch", reason="needs torch")
+    pytest.importorskip("flax", reason="needs flax")
+    from functional_ad.training._models._transformer import _compute_gelu
+
+    x = np.linspace(-5, 5, 101, dtype=np.float32)
+    for dtype in ("bfloat16", "float16"):
+        theirs = torch.nn.functional.gelu(torch.tensor(x).to(getattr(torch, dtype))).float()
+        ours = np.asarray(_compute_gelu(jnp.asarray(x, dtype)).astype(jnp.float32))
+        # A unit in the last place, of what is rounded once on each side.
+        np.testing.assert_allclose(ours, theirs, rtol=float(jnp.finfo(dtype).eps), atol=1e-6)
 
 
 def test_full_rematerialisation_computes_products_again_and_dots_keeps_them():

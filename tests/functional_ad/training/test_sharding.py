@@ -78,11 +78,11 @@ class Ran(NamedTuple):
     evaluation: tuple
 
 
-def run(mesh, microbatches):
+def run(mesh, microbatches, examples=EXAMPLES):
     config = Config.for_model("mlp", batch_size=BATCH, microbatches=microbatches, epochs=1)
     task = build_task(config, 10, MODEL)
     layout = make_layout(mesh, BATCH)
-    plan = make_plan(config, EXAMPLES, devices=1 if layout is None else layout.spread)
+    plan = make_plan(config, examples, devices=1 if layout is None else layout.spread)
     programs = build_programs(task, DATA, layout)
     state, rows = programs.init(), programs.place(plan.take(0, plan.updates))
     compiled = programs.run_interval.lower(state, rows, programs.data).compile()
@@ -127,6 +127,11 @@ def test_a_batch_over_eight_devices_gives_the_same_loss_with_one_sum_an_update(a
     assert " all-gather(" not in ran.text
     assert len(ran.state.params["linear1"]["kernel"].sharding.device_set) == 8
     assert ran.state.params["linear1"]["kernel"].is_fully_replicated
+
+
+def test_batches_without_padding_have_one_sum_an_update_too():
+    ran = run("data=8", 1, EXAMPLES // BATCH * BATCH)
+    assert len(find_sums(ran.text)) == 1
 
 
 def test_matrices_over_two_devices_each_give_the_same_loss_with_one_sum_of_gradients(alone, spread):
