@@ -168,7 +168,7 @@ def atlas(
     try:
         stored = None if kept is None else read_stored(kept)
     except StoredError as error:
-        raise DiscoveryError(f"--against: {error}") from error
+        raise DiscoveryError(f"{'--against' if against else '--diff'}: {error}") from error
     dtypes = _choose("--dtype", dtype, DTYPES)
     start = time.perf_counter()
     rows = run_with_bar(ops, jobs, dtypes, orders, cache or find_cache(), limit)

@@ -15,6 +15,7 @@ from comparisons._processes import End, Service, run_tasks
 from comparisons.cases.atlas import OPS, Op
 
 LIMIT = 90.0  # seconds; the slowest operation takes a tenth of it on a busy machine
+_VERSIONS = ("jax", "jaxlib", "torch", "optax", "numpy", "mpmath", "sympy")  # rows depend on them
 # Files that rows do not depend on: they run the others, or show and keep what those found.
 _SHOW = frozenset(
     ("_at", "_check", "_command", "_page", "_run", "_stored", "_text", "_unexplained", "_view")
@@ -85,7 +86,7 @@ def describe_engine() -> str:
     digest = hashlib.sha256()
     for path in sorted(sources):
         digest.update(path.read_bytes())
-    versions = " ".join(f"{name} {version(name)}" for name in ("jax", "jaxlib", "torch", "mpmath"))
+    versions = " ".join(f"{name} {version(name)}" for name in _VERSIONS)
     return f"{versions} {digest.hexdigest()}"
 
 

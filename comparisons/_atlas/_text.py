@@ -165,5 +165,5 @@ def lay_out_traps(traps: Sequence[Trap]) -> RenderableType:
         parts.append(Text.assemble((where, "bold"), head))
         parts += [Text(f"  {remark.text}") for remark in trap.op.remarks if not remark.dtypes]
         if trap.op.torch_like:
-            parts.append(Text(f"  as PyTorch: {trap.op.torch_like}"))
+            parts.append(Text(f"  as PyTorch, for {trap.op.jax}: {trap.op.torch_like}"))
     return Group(*parts)

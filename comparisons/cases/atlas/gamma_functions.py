@@ -69,8 +69,8 @@ def _make_infinity_remark(*quantities: str) -> Remark:
 
 def _make_underflow_remark(*quantities: str) -> Remark:
     return Remark(
-        text="JAX's zeta(2, x) squares x, which overflows from 1.3e154 on: it gives 0 for about "
-        "1 / x.",
+        text="JAX's zeta(2, x) squares x, whose reciprocal is denormal or 0 from 7e153 on: it gives "
+        "0 for about 1 / x.",
         axes=("large",),
         quantities=quantities,
     )

@@ -190,8 +190,8 @@ OPS = (
         orders=("value",),
         remarks=(
             Remark(
-                text="PyTorch's rational approximation above 5 is good for float32: 2e-7 off near "
-                "5.5, 1e-11 at 12.",
+                text="PyTorch's rational approximations are good for float32: 1e-8 off just below "
+                "5, 4e-7 just above, 1e-11 at 12.",
                 axes=("ordinary",),
                 dtypes=("float64",),
                 wrong="PyTorch",
@@ -335,12 +335,13 @@ OPS = (
         remarks=(
             Remark(
                 text="Below 0 the value is -inf: PyTorch's slope is NaN there, and its second "
-                "derivative -1 / x; JAX's are NaN in reverse mode and 0 forward.",
+                "derivative -1 / x; JAX's are NaN in reverse mode and 0 forward, which contradict "
+                "each other.",
                 axes=("edges", "large", "nonfinite", "modes"),
                 quantities=("jvp", "hvp"),
                 wrong="JAX",
                 repro="import jax\n"
-                'print(f"{jax.grad(jax.scipy.special.entr)(-1.0):.3g}")  # nan; true: 0',
+                'print(f"{jax.grad(jax.scipy.special.entr)(-1.0):.3g}")  # nan; true: 0, as forward',
             ),
         ),
     ),
