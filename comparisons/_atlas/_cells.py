@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from comparisons._atlas._row import Cell, Curve, Error, worst
+from comparisons._atlas._judge import Judged, name_sides
+from comparisons._atlas._row import Cell, Curve, Edge, Error, worst
 from comparisons._atlas._sides import Missing
 from comparisons._trees import Array
 
@@ -22,8 +24,7 @@ def describe_missing(torch: Any, jax: Any, **head: Any) -> Cell:
         if isinstance(found, Missing)
     }
     text = "; ".join(f"{side}: {reason}" for side, reason in lacking.items())
-    wrong = "both" if len(lacking) > 1 else next(iter(lacking))
-    return Cell(**head, verdict="MISSING", wrong=wrong, text=text)
+    return Cell(**head, verdict="MISSING", wrong=name_sides(list(lacking)), text=text)
 
 
 def summarise(errors: Array, points: list[tuple[float, ...]]) -> Error | None:
@@ -35,6 +36,13 @@ def summarise(errors: Array, points: list[tuple[float, ...]]) -> Error | None:
     return Error(shorten(float(errors[i])), shorten(p99), points[i])
 
 
+def find_worst(found: Sequence[Cell | Edge]) -> Judged:
+    """The worst verdict of some, AGREES of none; and who is to blame for it."""
+    verdict = worst([each.verdict for each in found] or ["AGREES"])
+    blamed = {each.wrong for each in found if each.verdict == verdict} - {""}
+    return Judged(verdict, name_sides(list(blamed)))
+
+
 def merge_cells(cells: list[Cell]) -> tuple[Cell, ...]:
     """One cell for each dtype, quantity and axis: of several arguments, the worst."""
     groups: dict[tuple[str, str, str], list[Cell]] = {}
@@ -42,15 +50,13 @@ def merge_cells(cells: list[Cell]) -> tuple[Cell, ...]:
         groups.setdefault((cell.dtype, cell.quantity, cell.axis), []).append(cell)
     merged: list[Cell] = []
     for group in groups.values():
-        verdict = worst(cell.verdict for cell in group)
+        judged = find_worst(group)
         chosen = max(
-            (cell for cell in group if cell.verdict == verdict),
+            (cell for cell in group if cell.verdict == judged.verdict),
             key=lambda cell: max((e.max for e in (cell.torch, cell.jax) if e), default=0.0),
         )
-        blamed = {cell.wrong for cell in group if cell.verdict == verdict} - {""}
-        wrong = "both" if len(blamed) > 1 else "".join(blamed)
         count = sum(cell.count for cell in group)
-        merged.append(dataclasses.replace(chosen, wrong=wrong, count=count))
+        merged.append(dataclasses.replace(chosen, wrong=judged.wrong, count=count))
     return tuple(merged)
 
 

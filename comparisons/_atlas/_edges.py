@@ -7,10 +7,11 @@ from typing import Any
 import mpmath
 import numpy as np
 
+from comparisons._atlas._cells import find_worst
 from comparisons._atlas._examination import Examination, Part, list_parts
 from comparisons._atlas._judge import NEAR, SAME, Judged, judge_edge, same
 from comparisons._atlas._points import TINY, Points, classify
-from comparisons._atlas._row import Cell, Edge, worst
+from comparisons._atlas._row import Cell, Edge
 from comparisons._atlas._sides import Missing
 from comparisons._atlas._truth import LAST_DIGITS, TooSlowError
 from comparisons._trees import Array
@@ -160,9 +161,7 @@ def sum_edges(edges: list[Edge], tried: dict[tuple[str, str], int]) -> list[Cell
     cells: list[Cell] = []
     for (axis, quantity), count in tried.items():
         own = [edge for edge in edges if (edge.axis, edge.quantity) == (axis, quantity)]
-        verdict = worst([edge.verdict for edge in own] or ["AGREES"])
-        wrong = {edge.wrong for edge in own if edge.verdict == verdict} - {""}
-        blame = "both" if len(wrong) > 1 else "".join(wrong)
+        judged = find_worst(own)
         head: dict[str, Any] = {"dtype": "float64", "quantity": quantity, "axis": axis}
-        cells.append(Cell(**head, verdict=verdict, wrong=blame, count=count))
+        cells.append(Cell(**head, verdict=judged.verdict, wrong=judged.wrong, count=count))
     return cells

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from comparisons._atlas._cells import describe_missing
+from comparisons._atlas._cells import describe_missing, find_worst
 from comparisons._atlas._judge import NEAR, ROUGH, SAME, judge_edge, same
-from comparisons._atlas._row import Cell, Edge, worst
+from comparisons._atlas._row import Cell, Edge
 from comparisons._atlas._sample import Sample, find_misfit, is_floating
 from comparisons._atlas._sides import Missing
 from comparisons._atlas._slopes import find_jvp_limits, find_limits, to_number
@@ -39,10 +39,8 @@ def examine_edge(sample: Sample) -> tuple[list[Cell], list[Edge], int]:
         edges += own
         count = sum(x.size for x in torch.values())
         tried += count
-        verdict = worst([edge.verdict for edge in own] or ["AGREES"])
-        blamed = {edge.wrong for edge in own if edge.verdict == verdict} - {""}
-        wrong = "both" if len(blamed) > 1 else "".join(blamed)
-        cells.append(Cell(**head, verdict=verdict, wrong=wrong, count=count))
+        judged = find_worst(own)
+        cells.append(Cell(**head, verdict=judged.verdict, wrong=judged.wrong, count=count))
     return cells, edges, tried
 
 

@@ -1,14 +1,14 @@
 "use strict";
 const WORST = ["CRASHED", "HUNG", "STRUCTURE", "NONFINITE", "MISMATCH", "MISSING", "CONVENTION", "APPROXIMATION", "LESS_ACCURATE", "NO_SIGNAL", "AGREES", "IDENTICAL", "–"];
-const DTYPES = ["float64", "float32", "bfloat16"];
-const AXES = ["ordinary", "edges", "nonfinite", "large", "modes", "jit", "denormal"];
-const DENORMAL = 6, NONE = 12;
+const by = (id) => document.getElementById(id);
+const choices = (id) => [...by(id).options].slice(1).map((option) => option.value);
+const DTYPES = choices("dtype"), AXES = choices("axis");
+const DENORMAL = AXES.indexOf("denormal"), NONE = WORST.indexOf("–");
 const list = document.getElementById("list");
 const ops = [...list.children].map((element, place) => ({
   element, place, text: element.dataset.text, family: element.dataset.family,
   found: JSON.parse(element.dataset.found), trouble: element.dataset.trouble, choice: ",",
 }));
-const by = (id) => document.getElementById(id);
 const grade = (verdict) => WORST.indexOf(verdict) >= 10 ? "pass" : WORST.indexOf(verdict) < 5 ? "fail" : "warn";
 let sorted = "";
 
